@@ -1,0 +1,112 @@
+/*
+ * runtime/journal.h - one session's durable memory: a small file, allocated whole
+ * before the first record, of checksummed records that are only ever appended.
+ *
+ * File: JOURNAL_SLOTS slots of JOURNAL_SLOT bytes; a slot is empty (all zero) or a
+ * record. Record: magic, sequence number, kind, payload (runtime/journal.c has the
+ * table), CRC-32C of all before it. The first is BEGIN; then FACT and STATE. Each
+ * append is durable (fdatasync) when the call returns. Not thread-safe.
+ */
+#pragma once
+
+#include "runtime/runtime.h"
+#include "runtime/session.h"
+
+#define JOURNAL_SLOT 512u
+#define JOURNAL_SLOTS 64u
+#define JOURNAL_BYTES (JOURNAL_SLOT * JOURNAL_SLOTS)
+#define JOURNAL_KEY 32u
+#define JOURNAL_VALUE 384u
+
+struct journal_begin {
+	uint8_t id[SESSION_ID_BYTES];
+	uint8_t boot[16];
+	char name[64];   /* label or "" */
+	char tenant[64];
+	uint32_t class;  /* enum policy_class */
+	uint32_t euid;   /* who started it */
+	int32_t keeper;  /* pid, in the initial pid namespace of the host side */
+	uint64_t keeper_start;
+	int64_t created; /* CLOCK_REALTIME, ns */
+	bool detached, builtin;
+	uint32_t held, kernel; /* the plan's scrub minima */
+};
+
+struct journal_state {
+	uint32_t state; /* enum session_state, after the event */
+	uint32_t event;
+	int64_t at;     /* CLOCK_REALTIME, ns */
+	char why[JOURNAL_VALUE]; /* in words */
+};
+
+/* Facts are what was obtained or made, each key as often as needed:
+ *   cgroup           absolute path of a folder made for the session (before it is made)
+ *   init             "PID STARTTIME" of the sandbox's first process, host view
+ *   workload         "PID STARTTIME"
+ *   uids             "FIRST COUNT", host view
+ *   limit.NAME       enforced (how) | rlimit (how) | absent (why)
+ *   isolation.NAME   what the kernel confirmed: landlock, seccomp, core-scheduling...
+ *   status           the workload's wait status, decimal
+ *   command          argv[0] (never the arguments: they may be secret) */
+struct journal_fact {
+	char key[JOURNAL_KEY];
+	char value[JOURNAL_VALUE];
+};
+
+enum journal_kind { JOURNAL_BEGIN = 1, JOURNAL_STATE, JOURNAL_FACT };
+
+/* A whole journal as read. Counts are bounded by JOURNAL_SLOTS. */
+struct journal {
+	struct journal_begin begin;
+	struct journal_state states[JOURNAL_SLOTS];
+	size_t n_states;
+	struct journal_fact facts[JOURNAL_SLOTS];
+	size_t n_facts;
+	size_t slots_used;
+};
+
+/* The last state; SESSION_NONE when there is only BEGIN. */
+enum session_state journal_state(const struct journal *j);
+/* The latest fact of that key, or NULL. */
+const char *journal_fact(const struct journal *j, const char *key);
+
+/* Judges and reads. A file that is not exactly one whole journal is
+ * RUNTIME_MALFORMED with slot and byte offset. *ret_torn: everything before the last
+ * written slot is good and that slot is not (a write cut short by a crash): then *ret
+ * holds the good part and the status is still RUNTIME_MALFORMED. State records must be
+ * edges of the session table. */
+__attribute__((warn_unused_result)) enum runtime_status
+journal_parse(const uint8_t *buf, size_t len, struct journal *ret, bool *ret_torn,
+	      struct runtime_error *reterr);
+/* The exact bytes of a whole journal (`buf` is JOURNAL_BYTES); parse∘encode = identity
+ * needs the order of facts and states, so this takes records one by one. */
+__attribute__((warn_unused_result)) enum runtime_status
+journal_read(int sessions_fd, const uint8_t id[static SESSION_ID_BYTES], struct journal *ret,
+	     bool *ret_torn, struct runtime_error *reterr);
+
+struct journal_writer; /* an open journal; one writer at a time, by a lock on the file */
+
+/* Makes ID.journal (it must not exist), writes BEGIN, makes file and folder durable. */
+__attribute__((warn_unused_result)) enum runtime_status
+journal_create(int sessions_fd, const struct journal_begin *b, struct journal_writer **ret,
+	       struct runtime_error *reterr);
+/* For recovery: opens, locks (RUNTIME_REFUSED when another writer lives), reads; a torn
+ * last slot is cleared first. */
+__attribute__((warn_unused_result)) enum runtime_status
+journal_reopen(int sessions_fd, const uint8_t id[static SESSION_ID_BYTES],
+	       struct journal_writer **ret, struct journal *ret_journal,
+	       struct runtime_error *reterr);
+/* Applies `ev` to the current state (an edge that is not in the table is
+ * RUNTIME_REFUSED and nothing is written), appends, makes durable. */
+__attribute__((warn_unused_result)) enum runtime_status
+journal_move(struct journal_writer *w, enum session_event ev, const char *why,
+	     struct runtime_error *reterr);
+__attribute__((warn_unused_result)) enum runtime_status
+journal_note(struct journal_writer *w, const char *key, const char *value,
+	     struct runtime_error *reterr);
+/* Several facts, one flush. */
+__attribute__((warn_unused_result)) enum runtime_status
+journal_note_all(struct journal_writer *w, const struct journal_fact *facts, size_t n,
+		 struct runtime_error *reterr);
+enum session_state journal_writer_state(const struct journal_writer *w);
+void journal_close(struct journal_writer *w); /* accepts NULL */
