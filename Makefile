@@ -4,12 +4,15 @@
 #   make check           the quick tests of the release build (under 3 minutes)
 #   make check VARIANT=asan   parsers and codecs under ASan and UBSan
 #   make fuzz            libFuzzer on every target, FUZZ_SECONDS each (clang)
-#   make lint            clang-tidy, cppcheck, gcc -fanalyzer, shellcheck
+#   make lint            clang-format, clang-tidy, cppcheck, gcc -fanalyzer, shellcheck
+#   make format          lays the C sources out as lint wants them (clang-format 14)
 #   make layers          what each program and module may include and link
 #   make bench           tables, and build/bench/NAME.json
 #   make install         DESTDIR, prefix; make uninstall
 
 VARIANT ?= release
+# make V=1 shows the commands
+Q := $(if $(V),,@)
 O       ?= build/$(VARIANT)
 VERSION := 0.1.0
 
@@ -70,7 +73,7 @@ BENCHES    := $(patsubst %.c,$(O)/%,$(wildcard tests/bench/*.c))
 E2E_TESTS  := $(wildcard tests/e2e/test_*)
 MAN_PAGES  := $(wildcard runtime/man/*.[1-8] policy/man/*.[1-8])
 
-.PHONY: all programs tests check fuzz lint layers bench install uninstall clean FORCE
+.PHONY: all programs tests check fuzz lint format layers bench install uninstall clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -86,7 +89,7 @@ $(O)/flags: FORCE
 
 $(O)/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 define archive_rule
 $(call archive,$(1)): $(call module_objects,$(1))
@@ -97,40 +100,40 @@ $(foreach m,$(MODULES),$(eval $(call archive_rule,$(m))))
 
 $(O)/bin/cordon-policy: $(O)/policy/cordon-policy.o $(call archive,policy)
 	@mkdir -p $(@D)
-	$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(POLICY_LIBS)
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(POLICY_LIBS)
 $(O)/bin/cordon: $(O)/runtime/cordon.o $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ -Wl,--as-needed $(POLICY_LIBS) -ljansson
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ -Wl,--as-needed $(POLICY_LIBS) -ljansson
 $(O)/bin/cordon-keeper: $(O)/runtime/cordon-keeper.o $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(CC) $(LINK.$(VARIANT)) $(STATIC.$(VARIANT)) $(LDFLAGS) -o $@ $^
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(STATIC.$(VARIANT)) $(LDFLAGS) -o $@ $^
 $(O)/bin/cordon-clerk: $(O)/runtime/cordon-clerk.o $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^
 
 $(O)/tests/policy/test_%: $(O)/tests/policy/test_%.o $(call archive,policy)
-	$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(POLICY_LIBS) $(CMOCKA_LIBS)
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(POLICY_LIBS) $(CMOCKA_LIBS)
 $(O)/tests/runtime/test_%: $(O)/tests/runtime/test_%.o $(ARCHIVES)
-	$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(POLICY_LIBS) $(CMOCKA_LIBS)
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(POLICY_LIBS) $(CMOCKA_LIBS)
 
 # Programs that run inside a sandbox bring everything along.
 $(O)/tests/inside/%: $(O)/tests/inside/%.o
-	$(CC) $(LINK.$(VARIANT)) $(STATIC.$(VARIANT)) $(LDFLAGS) -o $@ $^
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(STATIC.$(VARIANT)) $(LDFLAGS) -o $@ $^
 
 # With the fuzz variant libFuzzer drives the target; else replay.c runs stored files.
 ifeq ($(VARIANT),fuzz)
 $(O)/tests/fuzz/fuzz_%: $(O)/tests/fuzz/fuzz_%.o $(ARCHIVES)
-	$(CC) $(LINK.$(VARIANT)) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(POLICY_LIBS)
+	$(Q)$(CC) $(LINK.$(VARIANT)) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(POLICY_LIBS)
 else
 $(O)/tests/fuzz/fuzz_%: $(O)/tests/fuzz/fuzz_%.o $(O)/tests/fuzz/replay.o $(ARCHIVES)
-	$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(POLICY_LIBS)
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(POLICY_LIBS)
 endif
 
 $(O)/tests/bench/%: $(O)/tests/bench/%.o $(ARCHIVES)
-	$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(POLICY_LIBS)
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(POLICY_LIBS)
 
 check: programs tests
-	@O=$(O) tests/run $(CHECK) $(UNIT_TESTS) $(FUZZERS) $(if $(filter release,$(VARIANT)),$(E2E_TESTS))
+	@O=$(O) tests/run $(UNIT_TESTS) $(FUZZERS) $(if $(filter release,$(VARIANT)),$(E2E_TESTS))
 
 fuzz:
 	@$(MAKE) --no-print-directory VARIANT=fuzz fuzz-run
@@ -142,6 +145,8 @@ layers: programs
 	@scripts/check-layers $(O)
 lint:
 	@scripts/lint
+format:
+	clang-format -i $(foreach m,$(MODULES),$(wildcard $(m)/*.[ch])) $(wildcard tests/*/*.[ch])
 bench: programs $(BENCHES)
 	@O=$(O) tests/bench/run
 

@@ -6,6 +6,9 @@
  * record. Record: magic, sequence number, kind, payload (runtime/journal.c has the
  * table), CRC-32C of all before it. The first is BEGIN; then FACT and STATE. Each
  * append is durable (fdatasync) when the call returns. Not thread-safe.
+ *
+ * The last JOURNAL_RESERVE slots are for STATE records alone, so that facts cannot use
+ * up the room that the session's end needs.
  */
 #pragma once
 
@@ -14,6 +17,7 @@
 
 #define JOURNAL_SLOT 512u
 #define JOURNAL_SLOTS 64u
+#define JOURNAL_RESERVE 16u
 #define JOURNAL_BYTES (JOURNAL_SLOT * JOURNAL_SLOTS)
 #define JOURNAL_KEY 32u
 #define JOURNAL_VALUE 384u
@@ -70,19 +74,27 @@ enum session_state journal_state(const struct journal *j);
 /* The latest fact of that key, or NULL. */
 const char *journal_fact(const struct journal *j, const char *key);
 
-/* Judges and reads. A file that is not exactly one whole journal is
- * RUNTIME_MALFORMED with slot and byte offset. *ret_torn: everything before the last
- * written slot is good and that slot is not (a write cut short by a crash): then *ret
- * holds the good part and the status is still RUNTIME_MALFORMED. State records must be
- * edges of the session table. */
+/* Judges and reads. A file that is not exactly one whole journal is RUNTIME_MALFORMED
+ * with slot and byte offset. State records must be edges of the session table.
+ * *ret_torn: all is good but the last append, which a crash cut short (its caller was
+ * never told that it was durable): then *ret holds the good part, without any record of
+ * that append, and the status is still RUNTIME_MALFORMED. A file of zeros, or none at
+ * all, "never got its first record": nothing was held yet; see journal_discard. */
 __attribute__((warn_unused_result)) enum runtime_status
 journal_parse(const uint8_t *buf, size_t len, struct journal *ret, bool *ret_torn,
 	      struct runtime_error *reterr);
-/* The exact bytes of a whole journal (`buf` is JOURNAL_BYTES); parse∘encode = identity
- * needs the order of facts and states, so this takes records one by one. */
+/* Not for a process that has a writer of the same journal open: closing any descriptor
+ * of the file ends the process's lock on it. RUNTIME_REFUSED: there is no such session,
+ * or the file is not the caller's. */
 __attribute__((warn_unused_result)) enum runtime_status
 journal_read(int sessions_fd, const uint8_t id[static SESSION_ID_BYTES], struct journal *ret,
 	     bool *ret_torn, struct runtime_error *reterr);
+
+/* Removes a journal that never got its first record, under the writer's lock; any other
+ * is RUNTIME_REFUSED, and so is one whose writer is just making it. */
+__attribute__((warn_unused_result)) enum runtime_status
+journal_discard(int sessions_fd, const uint8_t id[static SESSION_ID_BYTES],
+		struct runtime_error *reterr);
 
 struct journal_writer; /* an open journal; one writer at a time, by a lock on the file */
 
@@ -90,21 +102,31 @@ struct journal_writer; /* an open journal; one writer at a time, by a lock on th
 __attribute__((warn_unused_result)) enum runtime_status
 journal_create(int sessions_fd, const struct journal_begin *b, struct journal_writer **ret,
 	       struct runtime_error *reterr);
-/* For recovery: opens, locks (RUNTIME_REFUSED when another writer lives), reads; a torn
- * last slot is cleared first. */
+/* For recovery: opens, locks (RUNTIME_REFUSED when another process writes), reads; a torn
+ * last append is cleared first. */
 __attribute__((warn_unused_result)) enum runtime_status
 journal_reopen(int sessions_fd, const uint8_t id[static SESSION_ID_BYTES],
 	       struct journal_writer **ret, struct journal *ret_journal,
 	       struct runtime_error *reterr);
-/* Applies `ev` to the current state (an edge that is not in the table is
- * RUNTIME_REFUSED and nothing is written), appends, makes durable. */
+/*
+ * Applies `ev` to the current state (an edge that is not in the table is
+ * RUNTIME_REFUSED and nothing is written), appends, makes durable. `why` may be NULL; it
+ * is escaped and cut as it needs.
+ *
+ * When the record cannot be written, up to RUNNING the state stays what it was and the
+ * record never was. From STOPPING on the state moves all the same, the status is
+ * RUNTIME_SYSTEM, and the record waits in memory; every later append first writes what
+ * waits. Only EV_CLEAN is refused while anything waits.
+ */
 __attribute__((warn_unused_result)) enum runtime_status
 journal_move(struct journal_writer *w, enum session_event ev, const char *why,
 	     struct runtime_error *reterr);
+/* Keys are of a-z 0-9 . - _; a value that is too long or not clean text is
+ * RUNTIME_MALFORMED (text_escape makes it clean). Failing writes: as above. */
 __attribute__((warn_unused_result)) enum runtime_status
 journal_note(struct journal_writer *w, const char *key, const char *value,
 	     struct runtime_error *reterr);
-/* Several facts, one flush. */
+/* Several facts, one append and one flush: after a crash all of them or none. */
 __attribute__((warn_unused_result)) enum runtime_status
 journal_note_all(struct journal_writer *w, const struct journal_fact *facts, size_t n,
 		 struct runtime_error *reterr);

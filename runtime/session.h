@@ -1,6 +1,15 @@
 /*
  * runtime/session.h - the states of a session and the only edges between them.
  * The table is the truth: the keeper, recovery, the documents and the tests read it.
+ *
+ *   NONE --held--> PREPARED --start------------> RUNNING --ending--> STOPPING
+ *    |               |  \--attest--> ATTESTING --affirmed--^            |
+ *    |hold-failed    |refused,ending      |refused,ending              |gone
+ *    \---------------+--------------------+-----> SCRUBBING <----------/
+ *                                        clean |   |   ^ scrub
+ *                                        CLEAN <   > residue: QUARANTINED
+ *
+ *   lost: from every state but CLEAN (and LOST) to LOST, which is final.
  */
 #pragma once
 

@@ -59,6 +59,7 @@ struct wire_message {
 	size_t n_fds;
 };
 
+/* The text is escaped where it is not clean and cut where it is too long. */
 void wire_encode(const struct wire_message *m, uint8_t ret[static WIRE_BYTES]);
 /* Checks magic, type, that each type has the number of descriptors it may have, ranges
  * of a and b, and that the text is clean. */
@@ -66,7 +67,8 @@ __attribute__((warn_unused_result)) enum runtime_status
 wire_decode(const uint8_t *buf, size_t len, size_t n_fds, struct wire_message *ret,
 	    struct runtime_error *reterr);
 
-/* Descriptors in `m` are borrowed. EAGAIN and a gone peer are RUNTIME_SYSTEM. */
+/* Descriptors in `m` are borrowed. EAGAIN and a gone peer are RUNTIME_SYSTEM (errno says
+ * which); what wire_decode would refuse is not sent. */
 __attribute__((warn_unused_result)) enum runtime_status
 wire_send(int sock, const struct wire_message *m, struct runtime_error *reterr);
 /* *ret_closed: the peer ended; then nothing else was written. Descriptors arrive
@@ -76,9 +78,11 @@ wire_receive(int sock, struct wire_message *ret, bool *ret_closed, struct runtim
 void wire_close_fds(struct wire_message *m);
 
 /* Sockets below a folder descriptor, so that long roots work; the peer must have the
- * caller's euid or be root (SO_PEERCRED), both ways. */
+ * caller's euid or be root (SO_PEERCRED), both ways; another one is RUNTIME_SYSTEM.
+ * wire_listen replaces a socket that a dead process left behind. */
 __attribute__((warn_unused_result)) enum runtime_status
 wire_listen(int run_fd, const char *name, int *ret_sock, struct runtime_error *reterr);
+/* RUNTIME_REFUSED: nobody listens there. Connecting and sending wait 10 s at most. */
 __attribute__((warn_unused_result)) enum runtime_status
 wire_connect(int run_fd, const char *name, int *ret_sock, struct runtime_error *reterr);
 __attribute__((warn_unused_result)) enum runtime_status

@@ -1,0 +1,65 @@
+/*
+ * runtime/cgroup.h - a session's limits through cgroups, v1, v2 or both at once: each
+ * controller is used where this host mounts it, below the caller's own cgroup.
+ *
+ * Nothing is guessed from one path: /proc/self/cgroup says where the caller is in each
+ * hierarchy, /proc/self/mountinfo where that hierarchy can be reached. Not thread-safe.
+ */
+#pragma once
+
+#include "policy/policy.h"
+#include "runtime/runtime.h"
+
+enum cgroup_controller { CGROUP_MEMORY = 1, CGROUP_PIDS = 2, CGROUP_CPU = 4 };
+#define CGROUP_ALL (CGROUP_MEMORY | CGROUP_PIDS | CGROUP_CPU)
+#define CGROUP_DIRS 3 /* at most one a controller */
+#define CGROUP_PATH 320
+
+struct cgroup_dir {
+	char path[CGROUP_PATH]; /* absolute, of the session's own folder */
+	unsigned controllers;   /* enum cgroup_controller bits that it serves */
+	bool v2;
+};
+
+struct cgroup {
+	struct cgroup_dir dirs[CGROUP_DIRS];
+	size_t n;
+	unsigned served; /* controllers that some folder serves */
+};
+
+const char *cgroup_controller_str(enum cgroup_controller c); /* "memory" */
+
+/* Where the caller is and what is mounted: the texts of /proc/self/cgroup and
+ * /proc/self/mountinfo. */
+struct cgroup_host {
+	const char *self, *mountinfo;
+};
+
+/* The caller's own folder in the hierarchy of `controller` (NULL: cgroup2), as a path that
+ * can be opened here; *ret_floor is the length of the mount point in it. */
+bool cgroup_locate(const struct cgroup_host *host, const char *controller,
+		   char ret[static CGROUP_PATH], size_t *ret_floor);
+
+/* cgroup_find() on a host as these texts describe it. */
+void cgroup_find_on(const struct cgroup_host *host, unsigned wanted,
+		    const uint8_t id[static SESSION_ID_BYTES], struct cgroup *ret);
+
+/* Chooses the folders that would serve `wanted`; makes none. On a v2 hierarchy it may
+ * switch controllers on for the children of a folder that the caller may write. What
+ * cannot be served is left out of ret->served; that is not an error. */
+__attribute__((warn_unused_result)) enum runtime_status
+cgroup_find(unsigned wanted, const uint8_t id[static SESSION_ID_BYTES], struct cgroup *ret,
+	    struct runtime_error *reterr);
+
+/* Makes the folders, writes the limits, reads each back. On failure what was made is
+ * removed again. */
+__attribute__((warn_unused_result)) enum runtime_status
+cgroup_make(const struct cgroup *cg, const struct policy_limits *limits,
+	    struct runtime_error *reterr);
+__attribute__((warn_unused_result)) enum runtime_status
+cgroup_attach(const struct cgroup *cg, pid_t pid, struct runtime_error *reterr);
+
+/* Kills what is left in it (by pidfd) and removes one folder; a missing one is fine.
+ * Bounded: about two seconds, then RUNTIME_SYSTEM. */
+__attribute__((warn_unused_result)) enum runtime_status
+cgroup_remove(const char *path, struct runtime_error *reterr);

@@ -1,0 +1,359 @@
+/* runtime/launcher.c - the keeper's side of making a sandbox. */
+#include "runtime/launcher.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/readback.h"
+
+#define EXIT_REFUSED 125
+#define SETUP_SECONDS 30 /* a network file system that hangs must not hang the keeper */
+
+static enum runtime_status fail(struct runtime_error *e, const char *where, const char *what)
+{
+	return runtime_fail(e, RUNTIME_SYSTEM, where, "`cordon doctor` says what this host can",
+			    "%s: %s", what, strerror(errno));
+}
+
+/* ---- the first process's environment --------------------------------------------------------- */
+
+static int write_proc(pid_t pid, const char *name, const char *text)
+{
+	char path[64];
+	int fd, saved;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	n = write(fd, text, strlen(text));
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return n == (ssize_t)strlen(text) ? 0 : -1;
+}
+
+static enum runtime_status map_ids(pid_t pid, const struct launcher_spec *spec,
+				   struct runtime_error *e)
+{
+	const struct policy_process *p = &spec->plan->process;
+	char uids[64], gids[64];
+
+	if (spec->ids.range) {
+		snprintf(uids, sizeof(uids), "0 %u 65536\n", spec->ids.first);
+		memcpy(gids, uids, sizeof(gids));
+	} else {
+		/* Without the deny the kernel refuses the group map (CVE-2014-8989). */
+		if (write_proc(pid, "setgroups", "deny") < 0)
+			return fail(e, "setgroups", "cannot deny it");
+		snprintf(uids, sizeof(uids), "%u %u 1\n", p->uid, geteuid());
+		snprintf(gids, sizeof(gids), "%u %u 1\n", p->gid, getegid());
+	}
+	if (write_proc(pid, "uid_map", uids) < 0 || write_proc(pid, "gid_map", gids) < 0)
+		return fail(e, "user ids", "cannot map them");
+	return RUNTIME_OK;
+}
+
+static enum runtime_status place(pid_t pid, const struct launcher_spec *spec,
+				 struct runtime_error *e)
+{
+	enum runtime_status s = map_ids(pid, spec, e);
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", spec->plan->process.oom_score_adj);
+	if (s == RUNTIME_OK && write_proc(pid, "oom_score_adj", text) < 0)
+		s = fail(e, "oom_score_adj", "cannot set it");
+	if (s == RUNTIME_OK && spec->cgroup)
+		s = cgroup_attach(spec->cgroup, pid, e);
+	return s;
+}
+
+/* ---- waiting ------------------------------------------------------------------------------------ */
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void drain(int sigfd)
+{
+	struct signalfd_siginfo info;
+
+	while (read(sigfd, &info, sizeof(info)) > 0)
+		;
+}
+
+/* One message of the inside, handling stops meanwhile. The inside's own failure and its
+ * end without a word are failures here. */
+static enum runtime_status next_message(struct launcher *l, enum inside_kind kind,
+					struct inside_message *ret, int fds[static INSIDE_FDS],
+					size_t *ret_n, struct runtime_error *e)
+{
+	int64_t end = now_ms() + SETUP_SECONDS * 1000;
+
+	for (;;) {
+		struct pollfd p[2] = { { .fd = l->sock, .events = POLLIN },
+				       { .fd = l->sigchld, .events = POLLIN } };
+		int64_t left = end - now_ms();
+
+		if (left <= 0)
+			return runtime_fail(e, RUNTIME_SYSTEM, "setup", "is a mounted server gone?",
+					    "the sandbox was not ready within %d s", SETUP_SECONDS);
+		if (poll(p, 2, (int)left) < 0 && errno != EINTR)
+			return fail(e, "setup", "cannot wait");
+		drain(l->sigchld);
+		tracer_pump(&l->tracer);
+		if (p[0].revents & (POLLIN | POLLHUP)) {
+			if (!inside_receive(l->sock, ret, fds, ret_n))
+				break;
+			if (ret->kind == (uint32_t)kind)
+				return RUNTIME_OK;
+			if (ret->kind == INSIDE_FAILED) {
+				l->exit_code = ret->exit_code;
+				*e = ret->error;
+				return ret->exit_code == EXIT_REFUSED ? RUNTIME_SYSTEM
+								      : RUNTIME_REFUSED;
+			}
+		}
+		if (tracer_empty(&l->tracer))
+			break;
+	}
+	return runtime_fail(e, RUNTIME_SYSTEM, "setup", "the kernel's log may say why",
+			    "the sandbox ended before it was ready");
+}
+
+static enum runtime_status say(int sock, enum inside_kind kind, struct runtime_error *e)
+{
+	struct inside_message m = { .kind = kind };
+
+	return inside_send(sock, &m, NULL, 0) ? RUNTIME_OK : fail(e, "setup", "cannot go on");
+}
+
+/* ---- create ----------------------------------------------------------------------------------------- */
+
+static void launcher_init(struct launcher *l)
+{
+	memset(l, 0, sizeof(*l));
+	l->pidfd = l->sock = l->sigchld = l->master = -1;
+	l->exit_code = EXIT_REFUSED;
+}
+
+static enum runtime_status clone_first(const struct launcher_spec *spec, struct mounts *m,
+				       struct launcher *l, struct runtime_error *e)
+{
+	struct clone_args args = {
+		/* The cgroup namespace comes later, from inside the session's cgroups. */
+		.flags = (spec->plan->namespaces & ~(uint64_t)CLONE_NEWCGROUP) | CLONE_PIDFD |
+			 CLONE_CLEAR_SIGHAND,
+		.pidfd = (uint64_t)(uintptr_t)&l->pidfd,
+		.exit_signal = SIGCHLD,
+	};
+	struct inside_spec inside = { .plan = spec->plan,
+				      .ids = spec->ids,
+				      .mounts = m,
+				      .terminal = spec->terminal };
+	int pair[2];
+	long pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return fail(e, "setup", "cannot make a socket pair");
+	memcpy(inside.stdio, spec->stdio, sizeof(inside.stdio));
+	memcpy(inside.extra, spec->extra, sizeof(inside.extra));
+	inside.n_extra = spec->n_extra;
+	inside.sock = pair[1];
+	l->sock = pair[0];
+	pid = syscall(SYS_clone3, &args, sizeof(args));
+	if (pid == 0) {
+		close(pair[0]); /* or its own copy would hide the keeper's end */
+		inside_main(&inside);
+	}
+	close(pair[1]);
+	if (pid < 0) {
+		l->pidfd = -1;
+		return fail(e, "namespaces", "cannot make them");
+	}
+	l->init_pid = (pid_t)pid;
+	return RUNTIME_OK;
+}
+
+static enum runtime_status keep_built(struct launcher *l, const struct launcher_spec *spec,
+				      const struct inside_message *m, const int *fds, size_t n,
+				      struct runtime_error *e)
+{
+	size_t at = 0;
+
+	if (spec->terminal && n)
+		l->master = fds[at++];
+	while (at < n)
+		l->tmpfs[l->n_tmpfs++] = fds[at++];
+	l->noswap = m->noswap;
+	if (!l->n_tmpfs || (spec->terminal && l->master < 0))
+		return runtime_fail(e, RUNTIME_SYSTEM, "setup", "",
+				    "the sandbox's memory was not handed over");
+	return RUNTIME_OK;
+}
+
+static enum runtime_status build(struct launcher *l, const struct launcher_spec *spec,
+				 struct mounts *m, struct runtime_error *e)
+{
+	enum runtime_status s = clone_first(spec, m, l, e);
+	struct inside_message msg;
+	int fds[INSIDE_FDS];
+	size_t n;
+
+	/* Seized before it may move: every later task of the sandbox descends from it. */
+	if (s == RUNTIME_OK)
+		s = tracer_seize(&l->tracer, l->init_pid, e);
+	if (s == RUNTIME_OK)
+		s = place(l->init_pid, spec, e);
+	if (s == RUNTIME_OK)
+		s = say(l->sock, INSIDE_GO, e);
+	if (s == RUNTIME_OK)
+		s = next_message(l, INSIDE_BUILT, &msg, fds, &n, e);
+	if (s == RUNTIME_OK)
+		s = keep_built(l, spec, &msg, fds, n, e);
+	if (s == RUNTIME_OK)
+		s = next_message(l, INSIDE_READY, &msg, fds, &n, e);
+	if (s == RUNTIME_OK) {
+		l->report = msg.report;
+		l->workload_pid = l->tracer.workload;
+	}
+	return s;
+}
+
+enum runtime_status launcher_create(const struct launcher_spec *spec, struct launcher *ret,
+				    struct runtime_error *reterr)
+{
+	enum runtime_status s = RUNTIME_OK;
+	struct mounts m;
+	sigset_t chld;
+
+	launcher_init(ret);
+	mounts_init(&m);
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	ret->sigchld = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (ret->sigchld < 0)
+		s = fail(reterr, "setup", "cannot make a signalfd");
+	if (s == RUNTIME_OK && spec->ids.range)
+		s = mounts_prepare(spec->plan, &spec->ids, &m, reterr);
+	if (s == RUNTIME_OK)
+		s = build(ret, spec, &m, reterr);
+	mounts_close(&m);
+	if (s != RUNTIME_OK)
+		launcher_end(ret);
+	return s;
+}
+
+/* ---- start, resume, end -------------------------------------------------------------------------------- */
+
+/* Until the workload stands at its exec. The socket ends at the exec (CLOEXEC), maybe
+ * before the stop is seen, or it brings the reason why there was none. */
+static enum runtime_status await_exec(struct launcher *l, struct runtime_error *e)
+{
+	struct pollfd p[2] = { { .fd = l->sock, .events = POLLIN },
+			       { .fd = l->sigchld, .events = POLLIN } };
+	struct inside_message m;
+	int fds[INSIDE_FDS];
+	size_t n;
+
+	for (;;) {
+		tracer_pump(&l->tracer);
+		if (l->tracer.exec_stop)
+			return RUNTIME_OK;
+		if (l->tracer.workload_gone || tracer_empty(&l->tracer))
+			break;
+		if (poll(p, 2, SETUP_SECONDS * 1000) <= 0 && errno != EINTR)
+			return runtime_fail(e, RUNTIME_SYSTEM, "exec", "",
+					    "the workload did not start in time");
+		drain(l->sigchld);
+		if (!(p[0].revents & (POLLIN | POLLHUP)))
+			continue;
+		if (inside_receive(l->sock, &m, fds, &n) && m.kind == INSIDE_FAILED) {
+			l->exit_code = m.exit_code;
+			*e = m.error;
+			return RUNTIME_REFUSED;
+		}
+		p[0].fd = -1;
+	}
+	return runtime_fail(e, RUNTIME_REFUSED, "exec", "does the seccomp profile allow execve?",
+			    "the workload was killed before it could start");
+}
+
+enum runtime_status launcher_start(struct launcher *l, const struct launcher_spec *spec,
+				   struct runtime_error *reterr)
+{
+	enum runtime_status s = say(l->sock, INSIDE_START, reterr);
+
+	if (s == RUNTIME_OK)
+		s = await_exec(l, reterr);
+	if (s == RUNTIME_OK)
+		s = readback_workload(l->workload_pid, spec, reterr);
+	if (s != RUNTIME_OK)
+		return s;
+	close(l->sock);
+	l->sock = -1;
+	return RUNTIME_OK;
+}
+
+enum runtime_status launcher_resume(struct launcher *l, struct runtime_error *reterr)
+{
+	return tracer_resume(&l->tracer, reterr);
+}
+
+void launcher_kill(struct launcher *l)
+{
+	if (l->pidfd >= 0)
+		(void)pidfd_send_signal(l->pidfd, SIGKILL, NULL, 0);
+}
+
+static void closefd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+void launcher_end(struct launcher *l)
+{
+	struct pollfd p = { .fd = l->sigchld, .events = POLLIN };
+
+	if (l->pidfd >= 0 && !l->tracer.init && l->init_pid) {
+		/* Cloned, but never seized: it is our child, and no tracee. */
+		launcher_kill(l);
+		(void)waitpid(l->init_pid, NULL, __WALL);
+	}
+	while (!tracer_empty(&l->tracer)) {
+		launcher_kill(l);
+		tracer_pump(&l->tracer);
+		if (!tracer_empty(&l->tracer))
+			(void)poll(&p, 1, 100);
+		drain(l->sigchld);
+	}
+	closefd(&l->pidfd);
+	closefd(&l->sock);
+	closefd(&l->sigchld);
+	closefd(&l->master);
+	for (size_t i = 0; i < l->n_tmpfs; i++)
+		closefd(&l->tmpfs[i]);
+	l->n_tmpfs = 0;
+	l->init_pid = 0;
+}

@@ -1,0 +1,272 @@
+/* runtime/readback.c - /proc/PID of the workload against the plan. */
+#include "runtime/readback.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80
+#endif
+
+static enum runtime_status differs(struct runtime_error *e, const char *where, const char *got)
+{
+	return runtime_fail(e, RUNTIME_REFUSED, where, "do not run tenants on this kernel",
+			    "read back as \"%s\", which is not what was set", got);
+}
+
+static enum runtime_status unreadable(struct runtime_error *e, const char *where)
+{
+	return runtime_fail(e, RUNTIME_SYSTEM, where, "a drop that cannot be checked counts as failed",
+			    "cannot read it back: %s", strerror(errno));
+}
+
+static ssize_t read_at(int proc, const char *name, char *buf, size_t size)
+{
+	int fd = openat(proc, name, O_RDONLY | O_CLOEXEC);
+	size_t have = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return -1;
+	while (have + 1 < size && (n = read(fd, buf + have, size - 1 - have)) > 0)
+		have += (size_t)n;
+	close(fd);
+	buf[have] = 0;
+	return (ssize_t)have;
+}
+
+/* ---- /proc/PID/status -------------------------------------------------------------------- */
+
+/* The value of "NAME:\t..." as a string of its own; the kernel writes each name once. */
+static bool status_field(const char *status, const char *name, char *ret, size_t size)
+{
+	size_t n = strlen(name);
+
+	for (const char *line = status; *line;) {
+		const char *end = strchrnul(line, '\n');
+
+		if (strncmp(line, name, n) == 0 && line[n] == ':') {
+			const char *v = line + n + 1 + strspn(line + n + 1, " \t");
+			size_t len = (size_t)(end - v);
+
+			while (len && v[len - 1] == ' ')
+				len--;
+			if (len >= size)
+				return false;
+			memcpy(ret, v, len);
+			ret[len] = 0;
+			return true;
+		}
+		line = *end ? end + 1 : end;
+	}
+	return false;
+}
+
+static enum runtime_status expect(const char *status, const char *name, const char *want,
+				  struct runtime_error *e)
+{
+	char got[512];
+
+	if (!status_field(status, name, got, sizeof(got)))
+		return runtime_fail(e, RUNTIME_SYSTEM, name, "a newer kernel is needed",
+				    "this kernel does not tell it");
+	return strcmp(got, want) == 0 ? RUNTIME_OK : differs(e, name, got);
+}
+
+static enum runtime_status expect_caps(const char *status, const struct policy_process *p,
+				       struct runtime_error *e)
+{
+	static const struct {
+		const char *name;
+		enum policy_capset set;
+	} fields[] = { { "CapInh", POLICY_CAP_INHERITABLE },
+		       { "CapPrm", POLICY_CAP_PERMITTED },
+		       { "CapEff", POLICY_CAP_EFFECTIVE },
+		       { "CapBnd", POLICY_CAP_BOUNDING },
+		       { "CapAmb", POLICY_CAP_AMBIENT } };
+	enum runtime_status s = RUNTIME_OK;
+	char want[24];
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]) && s == RUNTIME_OK; i++) {
+		snprintf(want, sizeof(want), "%016" PRIx64, p->caps[fields[i].set]);
+		s = expect(status, fields[i].name, want, e);
+	}
+	return s;
+}
+
+static enum runtime_status expect_ids(const char *status, const struct launcher_spec *spec,
+				      struct runtime_error *e)
+{
+	const struct policy_process *p = &spec->plan->process;
+	unsigned uid = spec->ids.range ? spec->ids.first + p->uid : geteuid();
+	unsigned gid = spec->ids.range ? spec->ids.first + p->gid : getegid();
+	enum runtime_status s;
+	char want[512] = "";
+	size_t n = 0;
+
+	snprintf(want, sizeof(want), "%u\t%u\t%u\t%u", uid, uid, uid, uid);
+	s = expect(status, "Uid", want, e);
+	snprintf(want, sizeof(want), "%u\t%u\t%u\t%u", gid, gid, gid, gid);
+	if (s == RUNTIME_OK)
+		s = expect(status, "Gid", want, e);
+	if (s != RUNTIME_OK || !spec->ids.range)
+		return s; /* an ordinary user cannot drop groups; reported, not demanded */
+	want[0] = 0;
+	for (size_t i = 0; i < p->n_groups && n < sizeof(want) - 16; i++)
+		n += (size_t)snprintf(want + n, sizeof(want) - n, "%s%u", i ? " " : "",
+				      spec->ids.first + p->groups[i]);
+	return expect(status, "Groups", want, e);
+}
+
+static enum runtime_status check_status(int proc, const struct launcher_spec *spec,
+					struct runtime_error *e)
+{
+	static const char *const zero = "0000000000000000";
+	char status[8192];
+	enum runtime_status s;
+
+	if (read_at(proc, "status", status, sizeof(status)) < 0)
+		return unreadable(e, "/proc/PID/status");
+	s = expect_ids(status, spec, e);
+	if (s == RUNTIME_OK)
+		s = expect_caps(status, &spec->plan->process, e);
+	if (s == RUNTIME_OK)
+		s = expect(status, "NoNewPrivs", "1", e);
+	if (s == RUNTIME_OK)
+		s = expect(status, "Seccomp", "2", e);
+	if (s == RUNTIME_OK)
+		s = expect(status, "SigBlk", zero, e);
+	if (s == RUNTIME_OK)
+		s = expect(status, "SigIgn", zero, e);
+	return s;
+}
+
+/* ---- namespaces, files, limits ------------------------------------------------------------------ */
+
+static const struct {
+	const char *name;
+	uint64_t flag;
+} namespaces[] = { { "user", CLONE_NEWUSER }, { "pid", CLONE_NEWPID },	 { "mnt", CLONE_NEWNS },
+		   { "net", CLONE_NEWNET },   { "ipc", CLONE_NEWIPC },	 { "uts", CLONE_NEWUTS },
+		   { "cgroup", CLONE_NEWCGROUP }, { "time", CLONE_NEWTIME } };
+
+static enum runtime_status check_namespaces(int proc, uint64_t wanted, struct runtime_error *e)
+{
+	for (size_t i = 0; i < sizeof(namespaces) / sizeof(namespaces[0]); i++) {
+		char inside[32], here[32];
+		struct stat in, out;
+
+		if (!(wanted & namespaces[i].flag))
+			continue;
+		snprintf(inside, sizeof(inside), "ns/%s", namespaces[i].name);
+		snprintf(here, sizeof(here), "/proc/self/ns/%s", namespaces[i].name);
+		if (fstatat(proc, inside, &in, 0) < 0 || stat(here, &out) < 0)
+			return unreadable(e, here);
+		if (in.st_ino == out.st_ino && in.st_dev == out.st_dev)
+			return differs(e, here, "the keeper's own namespace");
+	}
+	return RUNTIME_OK;
+}
+
+/* Nothing but 0, 1 and 2 may be open in the new program. */
+static enum runtime_status check_files(int proc, struct runtime_error *e)
+{
+	int fd = openat(proc, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	enum runtime_status s = RUNTIME_OK;
+	struct dirent *entry;
+
+	if (!d) {
+		if (fd >= 0)
+			close(fd);
+		return unreadable(e, "/proc/PID/fd");
+	}
+	while ((entry = readdir(d)) && s == RUNTIME_OK)
+		if (entry->d_name[0] != '.' && strtol(entry->d_name, NULL, 10) > 2)
+			s = differs(e, "open descriptors", entry->d_name);
+	closedir(d);
+	return s;
+}
+
+static enum runtime_status check_folder(int proc, const char *want, struct runtime_error *e)
+{
+	char got[4096];
+	ssize_t n = readlinkat(proc, "cwd", got, sizeof(got) - 1);
+
+	if (n < 0)
+		return unreadable(e, "/proc/PID/cwd");
+	got[n] = 0;
+	return strcmp(got, want) == 0 ? RUNTIME_OK : differs(e, "working folder", got);
+}
+
+static enum runtime_status check_limits(pid_t pid, const struct policy_process *p,
+					struct runtime_error *e)
+{
+	for (size_t i = 0; i < p->n_rlimits; i++) {
+		struct rlimit now;
+		char where[32];
+
+		snprintf(where, sizeof(where), "rlimit %u", p->rlimits[i].resource);
+		if (prlimit(pid, (__rlimit_resource_t)p->rlimits[i].resource, NULL, &now) < 0)
+			return unreadable(e, where);
+		if (now.rlim_max > p->rlimits[i].hard || now.rlim_cur > p->rlimits[i].soft)
+			return differs(e, where, "higher than the plan's");
+	}
+	return RUNTIME_OK;
+}
+
+/* Each cgroup that was made must list the process. */
+static enum runtime_status check_cgroups(int proc, const struct cgroup *cg, struct runtime_error *e)
+{
+	char text[8192];
+
+	if (!cg || !cg->n)
+		return RUNTIME_OK;
+	if (read_at(proc, "cgroup", text, sizeof(text)) < 0)
+		return unreadable(e, "/proc/PID/cgroup");
+	for (size_t i = 0; i < cg->n; i++) {
+		const char *leaf = strrchr(cg->dirs[i].path, '/');
+		const char *found = leaf ? strstr(text, leaf) : NULL;
+		size_t times = 0;
+
+		for (; found; found = strstr(found + 1, leaf))
+			times++;
+		if (times < cg->n)
+			return differs(e, cg->dirs[i].path, "another cgroup");
+	}
+	return RUNTIME_OK;
+}
+
+enum runtime_status readback_workload(pid_t pid, const struct launcher_spec *spec,
+				      struct runtime_error *reterr)
+{
+	char path[32];
+	enum runtime_status s;
+	int proc;
+
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (proc < 0)
+		return unreadable(reterr, path);
+	s = check_status(proc, spec, reterr);
+	if (s == RUNTIME_OK)
+		s = check_namespaces(proc, spec->plan->namespaces, reterr);
+	if (s == RUNTIME_OK)
+		s = check_files(proc, reterr);
+	if (s == RUNTIME_OK)
+		s = check_folder(proc, spec->plan->process.cwd, reterr);
+	if (s == RUNTIME_OK)
+		s = check_limits(pid, &spec->plan->process, reterr);
+	if (s == RUNTIME_OK)
+		s = check_cgroups(proc, spec->cgroup, reterr);
+	close(proc);
+	return s;
+}

@@ -1,0 +1,126 @@
+/* runtime/tracer.c - one handler for each kind of stop; see ptrace(2). */
+#include "runtime/tracer.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+
+#define OPTIONS                                                                      \
+	(PTRACE_O_EXITKILL | PTRACE_O_TRACEEXIT | PTRACE_O_TRACEFORK |               \
+	 PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE)
+
+enum runtime_status tracer_seize(struct tracer *t, pid_t init, struct runtime_error *reterr)
+{
+	if (ptrace(PTRACE_SEIZE, init, NULL, OPTIONS | PTRACE_O_TRACEEXEC) < 0)
+		return runtime_fail(reterr, RUNTIME_SYSTEM, "ptrace",
+				    "is another tracer attached, or ptrace restricted?",
+				    "cannot trace the sandbox's first process: %s", strerror(errno));
+	t->init = init;
+	return RUNTIME_OK;
+}
+
+/* A task that vanished meanwhile (SIGKILL) gives ESRCH: its death is reported next. */
+static void go_on(pid_t pid, int sig)
+{
+	(void)ptrace(PTRACE_CONT, pid, NULL, (long)sig);
+}
+
+static void forked(struct tracer *t, pid_t parent)
+{
+	unsigned long child = 0;
+
+	if (!t->workload && parent == t->init &&
+	    ptrace(PTRACE_GETEVENTMSG, parent, NULL, &child) == 0)
+		t->workload = (pid_t)child;
+	go_on(parent, 0);
+}
+
+/* A stop that PTRACE_EVENT_STOP reports: a new task's first, or job control. Job control
+ * must hold (LISTEN), or ^Z and SIGSTOP would not work inside. */
+static void event_stop(pid_t pid, int sig)
+{
+	switch (sig) {
+	case SIGSTOP:
+	case SIGTSTP:
+	case SIGTTIN:
+	case SIGTTOU:
+		(void)ptrace(PTRACE_LISTEN, pid, NULL, NULL);
+		break;
+	default:
+		go_on(pid, 0);
+	}
+}
+
+static void stopped(struct tracer *t, pid_t pid, int status)
+{
+	switch (status >> 16) {
+	case 0: /* a signal on its way in */
+		go_on(pid, WSTOPSIG(status));
+		break;
+	case PTRACE_EVENT_FORK:
+	case PTRACE_EVENT_VFORK:
+	case PTRACE_EVENT_CLONE:
+		forked(t, pid);
+		break;
+	case PTRACE_EVENT_EXEC:
+		if (pid == t->workload && !t->exec_stop)
+			t->exec_stop = true;
+		else
+			go_on(pid, 0);
+		break;
+	case PTRACE_EVENT_EXIT:
+		if (t->exit_stop)
+			t->exit_stop(pid, t->arg);
+		go_on(pid, 0);
+		break;
+	case PTRACE_EVENT_STOP:
+		event_stop(pid, WSTOPSIG(status));
+		break;
+	default:
+		go_on(pid, 0);
+	}
+}
+
+static void died(struct tracer *t, pid_t pid, int status)
+{
+	if (pid == t->workload && !t->workload_gone) {
+		t->workload_gone = true;
+		t->workload_status = status;
+	}
+	if (pid == t->init) {
+		t->init = 0;
+		t->init_status = status;
+	}
+}
+
+void tracer_pump(struct tracer *t)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, __WALL | WNOHANG)) > 0) {
+		if (WIFSTOPPED(status))
+			stopped(t, pid, status);
+		else
+			died(t, pid, status);
+	}
+}
+
+enum runtime_status tracer_resume(struct tracer *t, struct runtime_error *reterr)
+{
+	/* ESRCH: killed while it stood; the death is reported by the next pump. */
+	if (ptrace(PTRACE_SETOPTIONS, t->workload, NULL, OPTIONS) < 0 && errno != ESRCH)
+		return runtime_fail(reterr, RUNTIME_SYSTEM, "ptrace", "",
+				    "cannot set the workload's trace options: %s",
+				    strerror(errno));
+	go_on(t->workload, 0);
+	return RUNTIME_OK;
+}
+
+bool tracer_empty(const struct tracer *t)
+{
+	/* The kernel reports a pid namespace's first process last of all its tasks. */
+	return t->init == 0;
+}

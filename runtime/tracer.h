@@ -1,0 +1,35 @@
+/*
+ * runtime/tracer.h - the keeper's hold on every task of a sandbox: from before the first
+ * one runs until the last one is gone.
+ *
+ * All tasks are seized (TRACECLONE and its kin make each child arrive traced), so that
+ * each stops once more when it dies, with its memory still there: that stop is the only
+ * moment at which private memory can be overwritten. EXITKILL: a keeper that dies takes
+ * the sandbox with it. One thread only: ptrace belongs to the thread that seized.
+ */
+#pragma once
+
+#include "runtime/runtime.h"
+
+struct tracer {
+	pid_t init;     /* first process of the sandbox; 0 once it is gone */
+	pid_t workload; /* the process that becomes the workload; 0 until it was forked */
+	bool workload_gone, exec_stop; /* exec_stop: it stands at its first exec, unresumed */
+	int workload_status, init_status; /* wait statuses, once gone */
+	/* Called at each task's exit stop, before the kernel frees its memory. */
+	void (*exit_stop)(pid_t pid, void *arg);
+	void *arg;
+};
+
+/* Seizes `init`, which must not have forked yet. */
+__attribute__((warn_unused_result)) enum runtime_status
+tracer_seize(struct tracer *t, pid_t init, struct runtime_error *reterr);
+
+/* Handles every stop and death that is there now; never blocks. The first exec of the
+ * workload is left standing until tracer_resume(). Call on SIGCHLD. */
+void tracer_pump(struct tracer *t);
+/* Lets the workload run from its exec stop; it is not stopped at execs any more. */
+__attribute__((warn_unused_result)) enum runtime_status
+tracer_resume(struct tracer *t, struct runtime_error *reterr);
+/* True when no task of the sandbox is left (all were reaped). */
+bool tracer_empty(const struct tracer *t);

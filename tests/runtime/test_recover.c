@@ -1,0 +1,574 @@
+/* tests/runtime/test_recover.c - cleaning up after keepers that died, and only after them. */
+#include "tests/runtime/fixture.h"
+
+#include "runtime/cgroup.h"
+#include "runtime/recover.h"
+
+/* ---- helpers ------------------------------------------------------------------- */
+
+struct said {
+	unsigned n;
+	struct recovered last;
+};
+
+static void remember(void *arg, const struct recovered *r)
+{
+	struct said *said = arg;
+
+	said->n++;
+	said->last = *r;
+}
+
+static enum runtime_status run_recover(struct fixture *f, struct said *said)
+{
+	enum runtime_status worst;
+
+	*said = (struct said){ 0 };
+	assert_int_equal(recover_all(&f->paths, remember, said, &worst, NULL), RUNTIME_OK);
+	return worst;
+}
+
+static char *journal_bytes(struct fixture *f, const uint8_t id[static SESSION_ID_BYTES])
+{
+	char *bytes = calloc(1, JOURNAL_BYTES + 1), name[48];
+	int fd;
+
+	journal_name(id, name);
+	fd = openat(f->paths.sessions_fd, name, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(read(fd, bytes, JOURNAL_BYTES + 1), JOURNAL_BYTES);
+	close(fd);
+	return bytes;
+}
+
+static bool socket_there(struct fixture *f, const uint8_t id[static SESSION_ID_BYTES])
+{
+	char name[48];
+
+	session_id_hex(id, name);
+	strcat(name, ".sock");
+	return faccessat(f->paths.run_fd, name, F_OK, 0) == 0;
+}
+
+/* What a dead keeper leaves: a socket that nobody listens on. */
+static void leave_socket(struct fixture *f, const uint8_t id[static SESSION_ID_BYTES])
+{
+	char name[48];
+	int sock;
+
+	session_id_hex(id, name);
+	strcat(name, ".sock");
+	assert_int_equal(wire_listen(f->paths.run_fd, name, &sock, NULL), RUNTIME_OK);
+	close(sock);
+	assert_true(socket_there(f, id));
+}
+
+/* ---- what is left alone ---------------------------------------------------------- */
+
+static void a_living_keepers_session_is_left_alone(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_begin b = begin_of(f, true);
+	char *before, *after;
+	struct said said;
+
+	write_journal(f, &b, SESSION_RUNNING, NULL, 0);
+	leave_socket(f, b.id);
+	before = journal_bytes(f, b.id);
+	assert_int_equal(run_recover(f, &said), RUNTIME_OK);
+	assert_int_equal(said.n, 0);
+	after = journal_bytes(f, b.id);
+	assert_memory_equal(before, after, JOURNAL_BYTES);
+	assert_true(socket_there(f, b.id));
+	free(before);
+	free(after);
+}
+
+static void another_users_journal_is_left_alone(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_begin b = begin_of(f, false);
+	struct said said;
+
+	b.euid = geteuid() + 1;
+	write_journal(f, &b, SESSION_RUNNING, NULL, 0);
+	assert_int_equal(run_recover(f, &said), RUNTIME_OK);
+	assert_int_equal(said.n, 0);
+	assert_int_equal(state_of(f, b.id), SESSION_RUNNING);
+}
+
+static void an_ended_session_keeps_its_state_and_loses_its_socket(void **state)
+{
+	static const enum session_state ends[] = { SESSION_CLEAN, SESSION_QUARANTINED,
+						   SESSION_LOST };
+	struct fixture *f = *state;
+	struct said said;
+
+	for (size_t i = 0; i < 3; i++) {
+		struct journal_begin b = begin_of(f, false);
+
+		write_journal(f, &b, ends[i], NULL, 0);
+		leave_socket(f, b.id);
+		assert_int_equal(run_recover(f, &said), RUNTIME_OK);
+		assert_int_equal(said.n, 0);
+		assert_int_equal(state_of(f, b.id), ends[i]);
+		assert_false(socket_there(f, b.id));
+	}
+}
+
+static void a_malformed_journal_is_left_and_reported(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_begin b = begin_of(f, false);
+	char *before, *after;
+	struct said said;
+
+	write_journal(f, &b, SESSION_RUNNING, NULL, 0);
+	damage(f, b.id, 40, "?", 1);
+	before = journal_bytes(f, b.id);
+	assert_int_equal(run_recover(f, &said), RUNTIME_MALFORMED);
+	assert_int_equal(said.last.outcome, RECOVER_UNREADABLE);
+	after = journal_bytes(f, b.id);
+	assert_memory_equal(before, after, JOURNAL_BYTES);
+	free(before);
+	free(after);
+}
+
+/* ---- what is mended ---------------------------------------------------------------- */
+
+static void every_state_that_was_held_ends_quarantined(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int s = SESSION_PREPARED; s <= SESSION_SCRUBBING; s++) {
+		struct journal_begin b = begin_of(f, false);
+		struct said said;
+
+		write_journal(f, &b, (enum session_state)s, NULL, 0);
+		start_clerk(f, b.id, WIRE_SLOT_TMPFS, STDERR_FILENO);
+		assert_int_equal(run_recover(f, &said), RUNTIME_OK);
+		assert_int_equal(said.n, 1);
+		assert_int_equal(said.last.was, s);
+		assert_int_equal(said.last.now, SESSION_QUARANTINED);
+		assert_non_null(strstr(said.last.why, "nothing was wiped"));
+		assert_int_equal(state_of(f, b.id), SESSION_QUARANTINED);
+		assert_int_equal(run_recover(f, &said), RUNTIME_OK);
+		assert_int_equal(said.n, 0);
+		fixture_clerk_end(f);
+	}
+}
+
+static void without_its_holder_a_session_is_lost(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_begin b = begin_of(f, false);
+	struct journal *j = calloc(1, sizeof(*j));
+	struct said said;
+	bool torn;
+
+	write_journal(f, &b, SESSION_RUNNING, NULL, 0);
+	assert_int_equal(run_recover(f, &said), RUNTIME_OK);
+	assert_int_equal(said.last.now, SESSION_LOST);
+	assert_int_equal(journal_read(f->paths.sessions_fd, b.id, j, &torn, NULL), RUNTIME_OK);
+	assert_string_equal(journal_fact(j, "assurance"), "none/none");
+	free(j);
+}
+
+static void a_session_that_held_nothing_yet_is_quarantined(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_begin b = begin_of(f, false);
+	struct said said;
+
+	write_journal(f, &b, SESSION_NONE, NULL, 0);
+	assert_int_equal(run_recover(f, &said), RUNTIME_OK);
+	assert_int_equal(state_of(f, b.id), SESSION_QUARANTINED);
+	assert_non_null(strstr(said.last.why, "before anything of the tenant ran"));
+}
+
+static void a_torn_journal_is_mended(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_begin b = begin_of(f, false);
+	struct said said;
+
+	write_journal(f, &b, SESSION_PREPARED, NULL, 0);
+	damage(f, b.id, 2 * JOURNAL_SLOT + 4, "torn", 4);
+	assert_int_equal(run_recover(f, &said), RUNTIME_OK);
+	assert_int_equal(state_of(f, b.id), SESSION_LOST);
+}
+
+static void zeros_alone_are_removed(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t id[SESSION_ID_BYTES] = { 0xee };
+	char name[48];
+	struct said said;
+	int fd;
+
+	journal_name(id, name);
+	for (off_t size = 0; size <= JOURNAL_BYTES; size += JOURNAL_BYTES) {
+		fd = openat(f->paths.sessions_fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+		assert_int_equal(ftruncate(fd, size), 0);
+		close(fd);
+		assert_int_equal(run_recover(f, &said), RUNTIME_OK);
+		assert_int_equal(said.last.outcome, RECOVER_REMOVED);
+		assert_int_not_equal(faccessat(f->paths.sessions_fd, name, F_OK, 0), 0);
+	}
+}
+
+static void what_the_clerk_holds_is_dropped_and_the_socket_removed(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_begin b = begin_of(f, false);
+	unsigned held = 9;
+	struct said said;
+	int sock;
+
+	write_journal(f, &b, SESSION_RUNNING, NULL, 0);
+	leave_socket(f, b.id);
+	start_clerk(f, b.id, WIRE_SLOT_RING, STDERR_FILENO);
+	assert_int_equal(run_recover(f, &said), RUNTIME_OK);
+	assert_false(socket_there(f, b.id));
+	assert_int_equal(clerk_connect(&f->paths, NULL, &sock, NULL), RUNTIME_OK);
+	assert_int_equal(clerk_ask(sock, b.id, &held, NULL), RUNTIME_OK);
+	assert_int_equal(held, 0);
+	close(sock);
+}
+
+static void an_ended_sessions_output_is_dropped(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_begin b = begin_of(f, false);
+	unsigned held = 9;
+	struct said said;
+	int sock;
+
+	write_journal(f, &b, SESSION_QUARANTINED, NULL, 0);
+	start_clerk(f, b.id, WIRE_SLOT_RING, STDERR_FILENO);
+	assert_int_equal(run_recover(f, &said), RUNTIME_OK);
+	assert_int_equal(clerk_connect(&f->paths, NULL, &sock, NULL), RUNTIME_OK);
+	assert_int_equal(clerk_ask(sock, b.id, &held, NULL), RUNTIME_OK);
+	assert_int_equal(held, 0);
+	close(sock);
+}
+
+/* ---- killing ------------------------------------------------------------------------ */
+
+static void processes_that_are_left_are_killed(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_begin b = begin_of(f, false);
+	pid_t pid[2] = { start_sleeper(), start_sleeper() };
+	const struct journal_fact facts[] = {
+		fact_process("init", pid[0], process_start_time(pid[0])),
+		fact_process("workload", pid[1], process_start_time(pid[1])),
+	};
+	struct said said;
+
+	write_journal(f, &b, SESSION_RUNNING, facts, 2);
+	assert_int_equal(run_recover(f, &said), RUNTIME_OK);
+	assert_int_equal(said.last.killed, 2);
+	assert_false(lives(pid[0]));
+	assert_false(lives(pid[1]));
+	end_sleeper(pid[0]);
+	end_sleeper(pid[1]);
+}
+
+static void the_first_process_is_killed_through_the_clerks_pidfd(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_begin b = begin_of(f, false);
+	pid_t pid = start_sleeper();
+	int pidfd = process_open(pid, process_start_time(pid));
+	struct said said;
+
+	write_journal(f, &b, SESSION_RUNNING, NULL, 0);
+	start_clerk(f, b.id, WIRE_SLOT_INIT, pidfd);
+	assert_int_equal(run_recover(f, &said), RUNTIME_OK);
+	assert_int_equal(said.last.killed, 1);
+	assert_false(lives(pid));
+	close(pidfd);
+	end_sleeper(pid);
+}
+
+static void a_process_that_only_has_the_same_number_lives_on(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_begin b = begin_of(f, false);
+	pid_t pid = start_sleeper();
+	const struct journal_fact fact = fact_process("init", pid, process_start_time(pid) + 1);
+	struct said said;
+
+	write_journal(f, &b, SESSION_RUNNING, &fact, 1);
+	assert_int_equal(run_recover(f, &said), RUNTIME_OK);
+	assert_int_equal(said.last.killed, 0);
+	assert_true(lives(pid));
+	end_sleeper(pid);
+}
+
+static void after_a_restart_nothing_is_killed(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_begin b = begin_of(f, false);
+	pid_t pid = start_sleeper();
+	const struct journal_fact fact = fact_process("init", pid, process_start_time(pid));
+	struct said said;
+
+	b.boot[0] ^= 1;
+	write_journal(f, &b, SESSION_RUNNING, &fact, 1);
+	assert_int_equal(run_recover(f, &said), RUNTIME_OK);
+	assert_int_equal(said.last.now, SESSION_LOST);
+	assert_true(lives(pid));
+	end_sleeper(pid);
+}
+
+static void a_process_fact_of_another_form_stops_it(void **state)
+{
+	static const char *const values[] = { "",
+					      "7",
+					      "7 ",
+					      "-7 8",
+					      "7 8 9",
+					      " 7 8",
+					      "x 8",
+					      "7 -8",
+					      "99999999999999999999 8",
+					      "4294967297 8",
+					      "0 8" };
+	struct said said;
+
+	for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
+		struct fixture *f = *state;
+		struct journal_begin b = begin_of(f, false);
+		struct journal_fact fact = { .key = "init" };
+		char name[48];
+
+		strcpy(fact.value, values[i]);
+		write_journal(f, &b, SESSION_RUNNING, &fact, 1);
+		assert_int_equal(run_recover(f, &said), RUNTIME_MALFORMED);
+		assert_int_equal(state_of(f, b.id), SESSION_RUNNING);
+		journal_name(b.id, name);
+		assert_int_equal(unlinkat(f->paths.sessions_fd, name, 0), 0);
+	}
+}
+
+/* ---- cgroups ------------------------------------------------------------------------- */
+
+static void only_the_sessions_own_folder_is_a_cgroup_of_it(void **state)
+{
+	static const char hex[] = "0123456789abcdef0123456789abcdef";
+	static const struct {
+		const char *path;
+		bool own;
+	} cases[] = {
+		{ "/sys/fs/cgroup/memory/cordon-0123456789abcdef0123456789abcdef", true },
+		{ "/cordon-0123456789abcdef0123456789abcdef", true },
+		{ "", false },
+		{ "/", false },
+		{ "cordon-0123456789abcdef0123456789abcdef", false },
+		{ "x/cordon-0123456789abcdef0123456789abcdef", false },
+		{ "/sys/fs/cgroup/memory/cordon-0123456789abcdef0123456789abcdee", false },
+		{ "/sys/fs/cgroup/memory/cordon-0123456789abcdef0123456789abcdef/", false },
+		{ "/sys/fs/cgroup/memory/cordon-0123456789abcdef0123456789abcde", false },
+		{ "/sys/fs/cgroup/memory/cordon-0123456789abcdef0123456789abcdef/x", false },
+		{ "/sys/../fs/cordon-0123456789abcdef0123456789abcdef", false },
+		{ "/../cordon-0123456789abcdef0123456789abcdef", false },
+		{ "/sys/./fs/cordon-0123456789abcdef0123456789abcdef", false },
+		{ "/sys//fs/cordon-0123456789abcdef0123456789abcdef", false },
+		{ "//cordon-0123456789abcdef0123456789abcdef", false },
+		{ "/sys/..x/cordon-0123456789abcdef0123456789abcdef", true },
+		{ "/sys/xcordon-0123456789abcdef0123456789abcdef", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		assert_int_equal(recover_cgroup_path(cases[i].path, hex), cases[i].own);
+}
+
+static void a_folder_that_is_no_cgroup_is_not_removed(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_begin b = begin_of(f, false);
+	struct journal_fact fact = { .key = "cgroup" };
+	char hex[SESSION_ID_HEX];
+	struct said said;
+
+	session_id_hex(b.id, hex);
+	snprintf(fact.value, sizeof(fact.value), "%s/cordon-%s", f->root, hex);
+	assert_int_equal(mkdir(fact.value, 0700), 0);
+	write_journal(f, &b, SESSION_RUNNING, &fact, 1);
+	assert_int_equal(run_recover(f, &said), RUNTIME_MALFORMED);
+	assert_int_equal(access(fact.value, F_OK), 0);
+	assert_int_equal(state_of(f, b.id), SESSION_RUNNING);
+}
+
+/* Real ones, with a process in them; false where this host has none to give. */
+static bool make_cgroups(const struct journal_begin *b, pid_t pid, struct journal_fact *facts,
+			 size_t *ret_n)
+{
+	static const struct policy_limits limits = { .pids = 16 };
+	struct cgroup cg;
+
+	if (cgroup_find(CGROUP_PIDS | CGROUP_CPU, b->id, &cg, NULL) != RUNTIME_OK ||
+	    !cg.served || cgroup_make(&cg, &limits, NULL) != RUNTIME_OK)
+		return false;
+	assert_int_equal(cgroup_attach(&cg, pid, NULL), RUNTIME_OK);
+	*ret_n = cg.n;
+	for (size_t i = 0; i < cg.n; i++) {
+		strcpy(facts[i].key, "cgroup");
+		strcpy(facts[i].value, cg.dirs[i].path);
+	}
+	return true;
+}
+
+static void cgroups_are_emptied_and_removed(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_begin b = begin_of(f, false);
+	struct journal_fact facts[CGROUP_DIRS] = { 0 };
+	pid_t pid = start_sleeper();
+	struct said said;
+	size_t n;
+
+	if (!make_cgroups(&b, pid, facts, &n)) {
+		end_sleeper(pid);
+		print_message("no cgroup can be made on this host\n");
+		skip();
+	}
+	write_journal(f, &b, SESSION_RUNNING, facts, n);
+	assert_int_equal(run_recover(f, &said), RUNTIME_OK);
+	assert_int_equal(said.last.folders, n);
+	for (size_t i = 0; i < n; i++)
+		assert_int_not_equal(access(facts[i].value, F_OK), 0);
+	assert_false(lives(pid));
+	end_sleeper(pid);
+}
+
+/* ---- killed itself, and twice at once ------------------------------------------------ */
+
+static pid_t start_recover(struct fixture *f)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		enum runtime_status worst = RUNTIME_SYSTEM;
+		struct said said = { 0 };
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (recover_all(&f->paths, remember, &said, &worst, NULL) != RUNTIME_OK)
+			_exit(99);
+		_exit((int)worst << 4 | (said.n < 15 ? (int)said.n : 15));
+	}
+	assert_true(pid > 0);
+	return pid;
+}
+
+static int wait_recover(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* A session with a process, perhaps cgroups, and a descriptor at the clerk. */
+static pid_t leave_session(struct fixture *f, struct journal_begin *b,
+			   struct journal_fact *facts, size_t *ret_n)
+{
+	pid_t pid = start_sleeper();
+	size_t n = 0;
+
+	*b = begin_of(f, false);
+	(void)make_cgroups(b, pid, facts, &n); /* as far as the host has any */
+	facts[n] = fact_process("init", pid, process_start_time(pid));
+	write_journal(f, b, SESSION_RUNNING, facts, n + 1);
+	leave_socket(f, b->id);
+	start_clerk(f, b->id, WIRE_SLOT_TMPFS, STDERR_FILENO);
+	*ret_n = n;
+	return pid;
+}
+
+static void check_mended(struct fixture *f, const struct journal_begin *b,
+			 const struct journal_fact *facts, size_t n, pid_t pid)
+{
+	assert_int_equal(state_of(f, b->id), SESSION_QUARANTINED);
+	assert_false(lives(pid));
+	assert_false(socket_there(f, b->id));
+	for (size_t i = 0; i < n; i++)
+		assert_int_not_equal(access(facts[i].value, F_OK), 0);
+	end_sleeper(pid);
+	fixture_clerk_end(f);
+}
+
+static void killed_at_any_moment_it_can_be_run_again(void **state)
+{
+	struct fixture *f = *state;
+	unsigned rounds = getenv("CORDON_SOAK") ? 500 : 40;
+
+	for (unsigned i = 0; i < rounds; i++) {
+		struct journal_fact facts[CGROUP_DIRS + 1] = { 0 };
+		struct timespec wait = { .tv_nsec = (long)(i % 40) * 150 * 1000 };
+		struct journal_begin b;
+		char name[48];
+		size_t n;
+		pid_t sleeper = leave_session(f, &b, facts, &n), pid = start_recover(f);
+
+		nanosleep(&wait, NULL);
+		kill(pid, SIGKILL);
+		(void)wait_recover(pid);
+		assert_in_range(wait_recover(start_recover(f)), 0, 1);
+		check_mended(f, &b, facts, n, sleeper);
+		f->next = 0; /* one id for all rounds, so that the list stays short */
+		journal_name(b.id, name);
+		assert_int_equal(unlinkat(f->paths.sessions_fd, name, 0), 0);
+	}
+}
+
+static void two_at_once_mend_it_once(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned i = 0; i < 10; i++) {
+		struct journal_fact facts[CGROUP_DIRS + 1] = { 0 };
+		struct journal_begin b;
+		size_t n;
+		pid_t sleeper = leave_session(f, &b, facts, &n);
+		pid_t one = start_recover(f), two = start_recover(f);
+		int said = wait_recover(one) + wait_recover(two);
+
+		assert_int_equal(said, 1); /* both fine, and one of them did it */
+		check_mended(f, &b, facts, n, sleeper);
+	}
+}
+
+#define WITH_ROOT(test) cmocka_unit_test_setup_teardown(test, fixture_make, fixture_end)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH_ROOT(a_living_keepers_session_is_left_alone),
+		WITH_ROOT(another_users_journal_is_left_alone),
+		WITH_ROOT(an_ended_session_keeps_its_state_and_loses_its_socket),
+		WITH_ROOT(a_malformed_journal_is_left_and_reported),
+		WITH_ROOT(every_state_that_was_held_ends_quarantined),
+		WITH_ROOT(without_its_holder_a_session_is_lost),
+		WITH_ROOT(a_session_that_held_nothing_yet_is_quarantined),
+		WITH_ROOT(a_torn_journal_is_mended),
+		WITH_ROOT(zeros_alone_are_removed),
+		WITH_ROOT(what_the_clerk_holds_is_dropped_and_the_socket_removed),
+		WITH_ROOT(an_ended_sessions_output_is_dropped),
+		WITH_ROOT(processes_that_are_left_are_killed),
+		WITH_ROOT(the_first_process_is_killed_through_the_clerks_pidfd),
+		WITH_ROOT(a_process_that_only_has_the_same_number_lives_on),
+		WITH_ROOT(after_a_restart_nothing_is_killed),
+		WITH_ROOT(a_process_fact_of_another_form_stops_it),
+		cmocka_unit_test(only_the_sessions_own_folder_is_a_cgroup_of_it),
+		WITH_ROOT(a_folder_that_is_no_cgroup_is_not_removed),
+		WITH_ROOT(cgroups_are_emptied_and_removed),
+		WITH_ROOT(killed_at_any_moment_it_can_be_run_again),
+		WITH_ROOT(two_at_once_mend_it_once),
+	};
+
+	return cmocka_run_group_tests_name("recover", tests, NULL, NULL);
+}
