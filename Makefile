@@ -131,6 +131,9 @@ endif
 
 $(O)/tests/bench/%: $(O)/tests/bench/%.o $(ARCHIVES)
 	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(POLICY_LIBS)
+# What is measured as a whole process is linked as a keeper is.
+$(addprefix $(O)/tests/bench/,engine bare phases): $(O)/tests/bench/%: $(O)/tests/bench/%.o $(ARCHIVES)
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(STATIC.$(VARIANT)) $(LDFLAGS) -o $@ $^
 
 check: programs tests
 	@O=$(O) tests/run $(UNIT_TESTS) $(FUZZERS) $(if $(filter release,$(VARIANT)),$(E2E_TESTS))

@@ -5,26 +5,29 @@
 
 #include <string.h>
 
-static const char text[] = "# What cordon run uses without a policy.\n"
-			   "cordon: 1\n"
-			   "tenant: local\n"
-			   "isolation:\n"
-			   "  class: sandbox\n"
-			   "  shared-uid: refuse\n"
-			   "workload:\n"
-			   "  rootfs: host\n"
-			   "  hostname: sandbox\n"
-			   "resources:\n"
-			   "  memory: 1GiB\n"
-			   "  cpus: 2\n"
-			   "  pids: 512\n"
-			   "  tmpfs: 64MiB\n"
-			   "  core-scheduling: prefer\n"
-			   "seccomp: { profile: default }\n"
-			   "capabilities: []\n"
-			   "network: { mode: none }\n"
-			   "scrub: { held: wiped, kernel: none }\n"
-			   "audit: { witness: optional }\n";
+/* clang-format off */
+static const char text[] =
+	"# What cordon run uses without a policy.\n"
+	"cordon: 1\n"
+	"tenant: local\n"
+	"isolation:\n"
+	"  class: sandbox\n"
+	"  shared-uid: refuse\n"
+	"workload:\n"
+	"  rootfs: host\n"
+	"  hostname: sandbox\n"
+	"resources:\n"
+	"  memory: 1GiB\n"
+	"  cpus: 2\n"
+	"  pids: 512\n"
+	"  tmpfs: 64MiB\n"
+	"  core-scheduling: prefer\n"
+	"seccomp: { profile: default }\n"
+	"capabilities: []\n"
+	"network: { mode: none }\n"
+	"scrub: { held: wiped, kernel: none }\n"
+	"audit: { witness: optional }\n";
+/* clang-format on */
 
 const char *policy_builtin_text(void)
 {

@@ -58,12 +58,20 @@ static int exit_of(enum policy_status s)
 
 /* ---- JSON -------------------------------------------------------------------- */
 
-/* Bytes that are not UTF-8 can come from a command line only. */
+/* Bytes that are not UTF-8 come from a command line, or from a finding that was cut
+ * within a character: "?" stands for them. */
 static json_t *json_text(const char *s)
 {
 	json_t *text = json_string(s);
+	char *ascii = text ? NULL : strdup(s);
 
-	return text ? text : json_string("(not UTF-8)");
+	for (char *c = ascii; c && *c; c++)
+		if ((unsigned char)*c >= 0x80)
+			*c = '?';
+	if (ascii)
+		text = json_string(ascii);
+	free(ascii);
+	return text;
 }
 
 static json_t *json_bits(const struct field *f, uint64_t bits)
@@ -172,7 +180,7 @@ static int print_json(const struct options *o, enum policy_status s,
 
 	if (value)
 		json_object_set_new(out, member, value);
-	if (s != POLICY_OK)
+	if (e)
 		json_object_set_new(out, "error", json_error_of(e));
 	bad = json_dumpf(out, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) ||
 	      putchar('\n') < 0;
@@ -253,10 +261,10 @@ static void summary(const struct input *in, char *to, size_t size)
 	const struct policy_plan *p = in->plan;
 
 	if (p)
-		snprintf(to, size, "tenant %s, %s, network %s, %zu keys, scrub %s/%s",
+		snprintf(to, size, "tenant %s, %s, network %s, %zu key%s, scrub %s/%s",
 			 p->tenant, word_by_value(words_class, p->class)->name,
 			 word_by_value(words_network, p->network)->name, p->n_keys,
-			 word_by_value(words_held, p->held)->name,
+			 p->n_keys == 1 ? "" : "s", word_by_value(words_held, p->held)->name,
 			 word_by_value(words_kernel, p->kernel)->name);
 	else
 		snprintf(to, size, "seccomp profile, %zu instructions", in->filter.n_insns);

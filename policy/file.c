@@ -76,7 +76,7 @@ enum policy_status policy_read_file(const char *path, const char *what, size_t m
 				"longer than %s may be (%zu bytes)", what, max);
 	if (fd >= 0 && !standard)
 		close(fd);
-	if (s != POLICY_OK) {
+	if (s != POLICY_OK || !buf) {
 		free(buf);
 		return s;
 	}

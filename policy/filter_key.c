@@ -16,6 +16,20 @@ enum policy_status policy_profile(const struct policy *p, struct profile **ret,
 	return profile_parse(p->draft.profile, p->profile_text, p->profile_len, ret, reterr);
 }
 
+/* "6.1.0-13-amd64" is 6 and 1. */
+static bool release_numbers(const char *release, unsigned ret[static 2])
+{
+	char *dot, *end;
+	unsigned long major = strtoul(release, &dot, 10);
+	unsigned long minor = *dot == '.' ? strtoul(dot + 1, &end, 10) : 0;
+
+	if (dot == release || *dot != '.' || end == dot + 1 || major > 999 || minor > 999)
+		return false;
+	ret[0] = (unsigned)major;
+	ret[1] = (unsigned)minor;
+	return true;
+}
+
 enum policy_status policy_profile_context(const struct policy *p, struct profile_context *ret,
 					  struct policy_error *reterr)
 {
@@ -27,7 +41,7 @@ enum policy_status policy_profile_context(const struct policy *p, struct profile
 	};
 	struct utsname u;
 
-	if (uname(&u) != 0 || sscanf(u.release, "%u.%u", &cx.kernel[0], &cx.kernel[1]) != 2)
+	if (uname(&u) != 0 || !release_numbers(u.release, cx.kernel))
 		return policy_fail(reterr, POLICY_SYSTEM, NULL, NULL,
 				   "cannot tell the running kernel's version");
 	*ret = cx;
@@ -83,7 +97,7 @@ enum policy_status policy_filter_key(const struct policy *p, uint8_t **ret_key, 
 				     struct policy_error *reterr)
 {
 	const struct scmp_version *v = seccomp_version();
-	struct profile_context cx;
+	struct profile_context cx = { .caps = 0 };
 	struct utsname u;
 	char *key = NULL;
 	size_t len = 0;

@@ -80,9 +80,9 @@ static uint8_t *follow(const struct policy_filter *f)
 		uint8_t now = holds[i];
 
 		if (is_load(insn.code))
-			now = insn.k < sizeof(struct seccomp_data) ?
-				      (uint8_t)(HOLDS_OFFSET + insn.k) :
-				      HOLDS_UNKNOWN;
+			now = insn.k < sizeof(struct seccomp_data)
+				      ? (uint8_t)(HOLDS_OFFSET + insn.k)
+				      : HOLDS_UNKNOWN;
 		else if (BPF_CLASS(insn.code) == BPF_LD || BPF_CLASS(insn.code) == BPF_ALU ||
 			 BPF_CLASS(insn.code) == BPF_MISC)
 			now = HOLDS_UNKNOWN;

@@ -176,7 +176,7 @@ static enum policy_status get_count(struct decoding *d, uint64_t max, size_t lea
 
 static enum policy_status get_text(struct decoding *d, uint64_t max, char **ret)
 {
-	size_t len;
+	size_t len = 0;
 	enum policy_status s = get_count(d, max, 1, &len);
 	const uint8_t *from = s == POLICY_OK ? rd_take(&d->r, len) : NULL;
 
@@ -190,7 +190,7 @@ static enum policy_status get_text(struct decoding *d, uint64_t max, char **ret)
 
 static enum policy_status get_texts(struct decoding *d, const struct field *f, char ***ret)
 {
-	size_t n;
+	size_t n = 0;
 	enum policy_status s = get_count(d, f->max, 4, &n);
 
 	if (s != POLICY_OK)
@@ -225,7 +225,7 @@ static enum policy_status get_number(struct decoding *d, const struct field *f, 
 static enum policy_status get_plain(struct decoding *d, const struct field *f, void *ret,
 				    size_t *ret_n)
 {
-	size_t each = f->type == FIELD_PROGRAM ? INSN_BYTES : sizeof(uint32_t), n;
+	size_t each = f->type == FIELD_PROGRAM ? INSN_BYTES : sizeof(uint32_t), n = 0;
 	enum policy_status s = get_count(d, f->max, each, &n);
 	void *array = s == POLICY_OK ? arena_array(d->arena, n, each) : NULL;
 
@@ -246,7 +246,7 @@ static enum policy_status get_record(struct decoding *d, const struct record *re
 static enum policy_status get_records(struct decoding *d, const struct field *f, void *ret,
 				      size_t *ret_n)
 {
-	size_t end = strlen(d->key), n;
+	size_t end = strlen(d->key), n = 0;
 	enum policy_status s = get_count(d, f->max, 4, &n);
 	char *array = s == POLICY_OK ? arena_array(d->arena, n, f->record->size) : NULL;
 

@@ -132,8 +132,9 @@ static void explain_guest(FILE *to, const struct policy_plan *p)
 {
 	const struct policy_guest *g = &p->guest;
 
-	fprintf(to, "It boots the kernel %s on %" PRIu32 " virtual processors%s%s.\n",
-		g->kernel, g->vcpus, g->firmware[0] ? ", with the firmware " : "", g->firmware);
+	fprintf(to, "It boots the kernel %s on %" PRIu32 " virtual processor%s%s%s.\n",
+		g->kernel, g->vcpus, g->vcpus == 1 ? "" : "s",
+		g->firmware[0] ? ", with the firmware " : "", g->firmware);
 	for (size_t i = 0; i < g->n_volumes; i++) {
 		fprintf(to, "It has the volume %s (%s, ", g->volumes[i].name,
 			g->volumes[i].source);
@@ -207,6 +208,32 @@ static void put_list(FILE *to, const char *verb, char *const *names)
 	fputs("\n", to);
 }
 
+static bool is_in(char *const *names, const char *name, size_t len)
+{
+	for (; names && *names; names++)
+		if (strncmp(*names, name, len) == 0 && (*names)[len] == '\0')
+			return true;
+	return false;
+}
+
+/* What the profile leaves out, but for what the policy allows all the same. */
+static void put_exclusion(FILE *to, const struct profile_exclusion *x, char *const *allowed)
+{
+	bool any = false;
+
+	for (const char *name = x->names; *name;) {
+		size_t len = strcspn(name, " ");
+
+		if (len && !is_in(allowed, name, len)) {
+			fprintf(to, "%s%.*s", any ? " " : "Denied: ", (int)len, name);
+			any = true;
+		}
+		name += len + (name[len] == ' ');
+	}
+	if (any)
+		fprintf(to, " (%s).\n", x->reason);
+}
+
 static void explain_seccomp(FILE *to, const struct policy_plan *p)
 {
 	bool ours = strcmp(p->profile, POLICY_PROFILE_DEFAULT) == 0;
@@ -223,7 +250,7 @@ static void explain_seccomp(FILE *to, const struct policy_plan *p)
 	if (!ours)
 		return;
 	for (const struct profile_exclusion *x = profile_default_exclusions(); x->names; x++)
-		fprintf(to, "Denied: %s (%s).\n", x->names, x->reason);
+		put_exclusion(to, x, p->seccomp_allow);
 }
 
 static void explain_network(FILE *to, const struct policy_plan *p)

@@ -359,6 +359,8 @@ static const char *check_sandbox(const struct policy_plan *p)
 		return "a sandbox's process without user, home or working folder";
 	if (!text_is_hostname(p->hostname))
 		return "a sandbox without a host name";
+	if (!p->filter.n_insns)
+		return "a sandbox without a system call filter";
 	return NULL;
 }
 

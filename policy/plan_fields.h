@@ -8,22 +8,24 @@
 #include "policy/policy.h"
 #include "policy/words.h"
 
-enum field_type {                /* in the struct                     encoded as */
-		  FIELD_U32 = 1, /* uint32_t, at most max             u32 */
-		  FIELD_OCTAL,   /* the same; printed as permissions  u32 */
-		  FIELD_I32,     /* int32_t, between -max and max     u32 */
-		  FIELD_U64,     /* uint64_t, at most max             u64 */
-		  FIELD_BOOL,    /* bool; printed as words, if any    u8 */
-		  FIELD_WORD,    /* uint32_t, one of words            u32 */
-		  FIELD_BITS32,  /* uint32_t, a sum of words          u32 */
-		  FIELD_BITS64,  /* uint64_t, a sum of words          u64 */
-		  FIELD_TEXT,    /* char *, at most max bytes         u32 length, bytes */
-		  FIELD_TEXTS,   /* char **, at most max of them      u32 count, texts */
-		  FIELD_NUMBERS, /* uint32_t * and count              u32 count, u32s */
-		  FIELD_PROGRAM, /* uint8_t * and count, 8 bytes each u32 count, bytes */
-		  FIELD_RECORD,  /* a struct                          its fields */
-		  FIELD_RECORDS, /* struct * and count, at most max   u32 count, records */
+/* clang-format off */
+enum field_type {          /* in the struct                     encoded as */
+	FIELD_U32 = 1,     /* uint32_t, at most max             u32 */
+	FIELD_OCTAL,       /* the same; printed as permissions  u32 */
+	FIELD_I32,         /* int32_t, between -max and max     u32 */
+	FIELD_U64,         /* uint64_t, at most max             u64 */
+	FIELD_BOOL,        /* bool; printed as words, if any    u8 */
+	FIELD_WORD,        /* uint32_t, one of words            u32 */
+	FIELD_BITS32,      /* uint32_t, a sum of words          u32 */
+	FIELD_BITS64,      /* uint64_t, a sum of words          u64 */
+	FIELD_TEXT,        /* char *, at most max bytes         u32 length, bytes */
+	FIELD_TEXTS,       /* char **, at most max of them      u32 count, texts */
+	FIELD_NUMBERS,     /* uint32_t * and count              u32 count, u32s */
+	FIELD_PROGRAM,     /* uint8_t * and count, 8 bytes each u32 count, bytes */
+	FIELD_RECORD,      /* a struct                          its fields */
+	FIELD_RECORDS,     /* struct * and count, at most max   u32 count, records */
 };
+/* clang-format on */
 
 struct field {
 	const char *name;

@@ -91,8 +91,8 @@ static enum policy_status read_class(struct reading *rd, const struct node *n,
 static enum policy_status read_tee(struct reading *rd, const struct node *n,
 				   const struct key *k, void *to)
 {
-	const struct node *one = n->kind == NODE_LIST ? n->first : n,
-			  *seen[3] = { NULL }; /* by bit */
+	const struct node *one = n->kind == NODE_LIST ? n->first : n;
+	const struct node *seen[3] = { NULL }; /* by bit */
 	uint32_t bits = 0, bit;
 	enum policy_status s = n->kind == NODE_LIST ? want_list(rd, n, 1, 3) : POLICY_OK;
 

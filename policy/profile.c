@@ -16,10 +16,10 @@
 #include <string.h>
 
 #define PROFILE_DEPTH_MAX 16u
-#define PROFILE_LIST_MAX 4096u  /* members of any list */
+#define PROFILE_LIST_MAX 4096u   /* members of any list */
 #define PROFILE_NAMES_MAX 16384u /* of all entries together */
-#define PROFILE_ARGS_MAX 16u    /* of one entry */
-#define ERRNO_MAX 4095u         /* the kernel's MAX_ERRNO */
+#define PROFILE_ARGS_MAX 16u     /* of one entry */
+#define ERRNO_MAX 4095u          /* the kernel's MAX_ERRNO */
 
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1u << 5)
@@ -139,7 +139,8 @@ static enum policy_status read_object(struct in *in, json_t *v, const struct fie
 
 	if (!json_is_object(v))
 		return fail(in, NULL, "must be an object");
-	for (void *i = json_object_iter(v); i && s == POLICY_OK; i = json_object_iter_next(v, i))
+	for (void *i = json_object_iter(v); i && s == POLICY_OK;
+	     i = json_object_iter_next(v, i))
 		s = read_field(in, fields, json_object_iter_key(i), json_object_iter_value(i),
 			       into);
 	return s;
@@ -177,7 +178,7 @@ static enum policy_status read_u64(struct in *in, json_t *v, void *into)
 		*(uint64_t *)into = (uint64_t)json_integer_value(v);
 		return POLICY_OK;
 	}
-	if (!text || !isdigit((unsigned char)text[0]) || isspace((unsigned char)text[0]))
+	if (!text || !isdigit((unsigned char)text[0]))
 		return fail(in, NULL, "must be a whole number");
 	errno = 0;
 	*(uint64_t *)into = strtoull(text, &end, strncmp(text, "0x", 2) == 0 ? 16 : 10);
@@ -195,8 +196,8 @@ static enum policy_status read_u32_max(struct in *in, json_t *v, uint32_t max, u
 	enum policy_status s = read_u64(in, v, &n);
 
 	if (s == POLICY_OK && n > max)
-		return policy_fail(in->err, POLICY_INVALID, in->path, NULL, "must be at most %u",
-				   max);
+		return policy_fail(in->err, POLICY_INVALID, in->path, NULL,
+				   "must be at most %u", max);
 	if (s == POLICY_OK)
 		*to = (uint32_t)n;
 	return s;
@@ -271,11 +272,13 @@ static enum policy_status read_errno_name(struct in *in, json_t *v, uint32_t *to
 	uint32_t n = text ? errno_by_name(text) : 0;
 
 	if (!text)
-		return fail(in, "errnoRet takes numbers", "must be the name of an error: EPERM");
+		return fail(in, "errnoRet takes numbers",
+			    "must be the name of an error: EPERM");
 	*has = text[0] != '\0';
 	if (*has && n == 0)
-		return policy_fail(in->err, POLICY_INVALID, in->path, "check the spelling: EPERM",
-				   "unknown error \"%.64s\"", text);
+		return policy_fail(in->err, POLICY_INVALID, in->path,
+				   "check the spelling: EPERM", "unknown error \"%.64s\"",
+				   text);
 	if (*has)
 		*to = n;
 	return POLICY_OK;
@@ -322,18 +325,29 @@ static enum policy_status read_go_arches(struct in *in, json_t *v, void *into)
 	return read_list(in, v, read_go_arch, into);
 }
 
+/* Up to five digits; NULL, or what comes behind them. */
+static const char *short_number(const char *text, unsigned *to)
+{
+	size_t n = strspn(text, "0123456789");
+
+	*to = 0;
+	for (size_t i = 0; i < n; i++)
+		*to = *to * 10 + (unsigned)(text[i] - '0');
+	return n > 0 && n <= 5 ? text + n : NULL;
+}
+
 static enum policy_status read_kernel(struct in *in, json_t *v, void *into)
 {
 	struct profile_condition *c = into;
 	const char *text = json_string_value(v);
-	int end = -1;
 
 	if (text && text[0] == '\0')
 		return POLICY_OK;
-	if (!text || !isdigit((unsigned char)text[0]) ||
-	    sscanf(text, "%5u.%n", &c->kernel[0], &end) != 1 || end < 0 ||
-	    strspn(text + end, "0123456789") != strlen(text + end) ||
-	    sscanf(text + end, "%5u", &c->kernel[1]) != 1 || strlen(text + end) > 5)
+	if (text)
+		text = short_number(text, &c->kernel[0]);
+	if (text)
+		text = *text == '.' ? short_number(text + 1, &c->kernel[1]) : NULL;
+	if (!text || *text)
 		return fail(in, NULL, "must be a kernel version: \"4.8\"");
 	c->has_kernel = true;
 	return POLICY_OK;
@@ -408,11 +422,8 @@ static enum policy_status judge_arg(const struct in *in, const struct arg_in *a)
 static enum policy_status read_arg(struct in *in, json_t *v, void *into)
 {
 	static const struct field fields[] = {
-		{ "index", arg_index },
-		{ "value", arg_value },
-		{ "valueTwo", arg_value_two },
-		{ "op", arg_op },
-		{ NULL, NULL },
+		{ "index", arg_index }, { "value", arg_value }, { "valueTwo", arg_value_two },
+		{ "op", arg_op },       { NULL, NULL },
 	};
 	struct profile_entry *e = into;
 	struct arg_in a = { .arg.index = 0 };
@@ -545,16 +556,11 @@ static enum policy_status judge_entry(const struct in *in, struct entry_in *e)
 static enum policy_status read_entry(struct in *in, json_t *v, void *into)
 {
 	static const struct field fields[] = {
-		{ "names", entry_names },
-		{ "name", entry_name },
-		{ "action", entry_action },
-		{ "errnoRet", entry_errno_ret },
-		{ "errno", entry_errno_name },
-		{ "args", entry_args },
-		{ "includes", entry_includes },
-		{ "excludes", entry_excludes },
-		{ "comment", read_comment },
-		{ NULL, NULL },
+		{ "names", entry_names },       { "name", entry_name },
+		{ "action", entry_action },     { "errnoRet", entry_errno_ret },
+		{ "errno", entry_errno_name },  { "args", entry_args },
+		{ "includes", entry_includes }, { "excludes", entry_excludes },
+		{ "comment", read_comment },    { NULL, NULL },
 	};
 	struct entry_in e = { .has_action = false };
 	enum policy_status s = read_object(in, v, fields, &e);
@@ -605,7 +611,8 @@ static enum policy_status read_arch(struct in *in, json_t *v, void *into)
 	(void)into;
 	if (!text || strncmp(text, "SCMP_ARCH_", 10) != 0)
 		return fail(in, NULL, "must be an architecture: \"" NATIVE_SCMP "\"");
-	in->arch_here |= strcmp(text, NATIVE_SCMP) == 0 || strcmp(text, "SCMP_ARCH_NATIVE") == 0;
+	in->arch_here |=
+		strcmp(text, NATIVE_SCMP) == 0 || strcmp(text, "SCMP_ARCH_NATIVE") == 0;
 	return POLICY_OK;
 }
 
@@ -709,7 +716,8 @@ static enum policy_status judge_profile(const struct in *in)
 {
 	if (!in->has_action)
 		return policy_fail(in->err, POLICY_INVALID, "defaultAction",
-				   "say what happens to calls that no entry names", "is missing");
+				   "say what happens to calls that no entry names",
+				   "is missing");
 	if (in->has_default_errno && !profile_action_has_errno(in->p->action))
 		return policy_fail(in->err, POLICY_INVALID, "defaultErrnoRet",
 				   "only SCMP_ACT_ERRNO and SCMP_ACT_TRACE carry a number",

@@ -30,7 +30,9 @@ void profile_freep(struct profile **p);
 /* The rules that hold here, one a line, as
  *   D ACTION ERRNO
  *   A|E ERRNO SYSCALL NARGS [INDEX OP VALUE VALUETWO]...
- * in the profile's order: what the check vectors of other projects are compared with. */
+ * in the profile's order: what the check vectors of other projects are compared with.
+ * Other actions have letters as well: P kill process, K kill thread, S trap (SIGSYS),
+ * T trace, L log. */
 __attribute__((warn_unused_result)) enum policy_status
 profile_print_flat(FILE *to, const struct profile *p, const struct profile_context *cx,
 		   struct policy_error *reterr);

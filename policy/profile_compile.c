@@ -105,8 +105,9 @@ static enum policy_status judge_rule(const struct profile *p, const struct profi
 	return POLICY_OK;
 }
 
-static enum policy_status number_rules(const struct profile *p, const struct profile_rule *rules,
-				       size_t n, struct numbered *to, size_t *ret_n,
+static enum policy_status number_rules(const struct profile *p,
+				       const struct profile_rule *rules, size_t n,
+				       struct numbered *to, size_t *ret_n,
 				       struct policy_error *reterr)
 {
 	size_t kept = 0;
@@ -279,7 +280,8 @@ struct group {
 	uint32_t otherwise;
 };
 
-static struct group group_at(const struct numbered *rules, size_t left, uint32_t default_verdict)
+static struct group group_at(const struct numbered *rules, size_t left,
+			     uint32_t default_verdict)
 {
 	struct group g = { .rules = rules, .otherwise = default_verdict };
 	const struct profile_rule *always = NULL;
@@ -494,14 +496,17 @@ static enum policy_status hand_over(const struct compiler *c, struct policy_filt
 	if (!insns)
 		return policy_fail_memory(c->err);
 	memcpy(insns, c->b.at, size);
-	*ret = (struct policy_filter){ insns, c->b.n, c->p->flags };
+	ret->insns = insns;
+	ret->n_insns = c->b.n;
+	ret->flags = c->p->flags;
 	return POLICY_OK;
 }
 
 /* `rules` are borrowed; `numbers` has room for all of them. */
-static enum policy_status compile_rules(const struct profile *p, const struct profile_rule *rules,
-					size_t n, struct numbered *numbers,
-					struct policy_filter *ret, struct policy_error *reterr)
+static enum policy_status compile_rules(const struct profile *p,
+					const struct profile_rule *rules, size_t n,
+					struct numbered *numbers, struct policy_filter *ret,
+					struct policy_error *reterr)
 {
 	struct compiler *c = calloc(1, sizeof(*c)); /* with its 32 KiB program */
 	enum policy_status s;
@@ -534,8 +539,8 @@ enum policy_status profile_compile(const struct profile *p, const struct profile
 
 	if (s == POLICY_OK) {
 		numbers = calloc(n + 1, sizeof(*numbers));
-		s = numbers ? compile_rules(p, rules, n, numbers, ret, reterr) :
-			      policy_fail_memory(reterr);
+		s = numbers ? compile_rules(p, rules, n, numbers, ret, reterr)
+			    : policy_fail_memory(reterr);
 	}
 	if (s != POLICY_OK && reterr)
 		snprintf(reterr->file, sizeof(reterr->file), "%s", p->name);

@@ -27,8 +27,7 @@ static void add(struct rules *r, const struct profile_rule *rule)
 	}
 	if (r->n == r->room) {
 		size_t room = r->room ? 2 * r->room : 512;
-		struct profile_rule *more =
-			reallocarray(r->items, room, sizeof(*r->items));
+		struct profile_rule *more = reallocarray(r->items, room, sizeof(*r->items));
 
 		if (!more) {
 			r->bad = policy_fail_memory(r->err);
@@ -115,7 +114,8 @@ static bool replaced(const struct profile_entry *e, const char *name,
 	       (in_list(cx->deny, name) && e->action >= PROFILE_ERRNO);
 }
 
-static void add_profile(struct rules *r, const struct profile *p, const struct profile_context *cx)
+static void add_profile(struct rules *r, const struct profile *p,
+			const struct profile_context *cx)
 {
 	for (size_t i = 0; i < p->n_entries; i++) {
 		const struct profile_entry *e = &p->entries[i];
@@ -212,7 +212,7 @@ enum policy_status profile_resolve(const struct profile *p, const struct profile
 
 static const char letters[PROFILE_ACTIONS] = {
 	[PROFILE_KILL_PROCESS] = 'P', [PROFILE_KILL_THREAD] = 'K', [PROFILE_TRAP] = 'S',
-	[PROFILE_ERRNO] = 'E',	      [PROFILE_TRACE] = 'T',	   [PROFILE_LOG] = 'L',
+	[PROFILE_ERRNO] = 'E',        [PROFILE_TRACE] = 'T',       [PROFILE_LOG] = 'L',
 	[PROFILE_ALLOW] = 'A',
 };
 

@@ -273,7 +273,7 @@ static enum policy_status copy_text(struct reading *rd, const char *text, char *
 enum policy_status read_text(struct reading *rd, const struct node *n, const struct key *k,
 			     void *to)
 {
-	const char *text;
+	const char *text = "";
 	enum policy_status s = read_plain_text(rd, n, &text);
 
 	if (s == POLICY_OK)
@@ -292,7 +292,7 @@ static const struct node *earlier_twin(const struct node *list, const struct nod
 static enum policy_status read_item(struct reading *rd, const struct node *list,
 				    const struct node *n, const struct key *k, char **ret)
 {
-	const char *text;
+	const char *text = "";
 	enum policy_status s = k->form ? read_plain_text(rd, n, &text) : text_of(rd, n, &text);
 	const struct node *twin;
 
@@ -355,7 +355,7 @@ static enum policy_status word_of(struct reading *rd, const struct node *n,
 enum policy_status read_word(struct reading *rd, const struct node *n, const struct key *k,
 			     void *to)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	enum policy_status s = word_of(rd, n, k->words, &v);
 
 	if (s == POLICY_OK)
@@ -366,7 +366,7 @@ enum policy_status read_word(struct reading *rd, const struct node *n, const str
 enum policy_status read_word_bool(struct reading *rd, const struct node *n, const struct key *k,
 				  void *to)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	enum policy_status s = word_of(rd, n, k->words, &v);
 
 	if (s == POLICY_OK)
@@ -378,7 +378,7 @@ enum policy_status read_bool(struct reading *rd, const struct node *n, const str
 			     void *to)
 {
 	static const struct word truths[] = { { 0, "false" }, { 1, "true" }, { 0, NULL } };
-	uint64_t v;
+	uint64_t v = 0;
 	enum policy_status s = POLICY_OK;
 
 	(void)k;
@@ -443,7 +443,7 @@ enum policy_status read_number(struct reading *rd, const struct node *n, uint64_
 enum policy_status read_u32(struct reading *rd, const struct node *n, const struct key *k,
 			    void *to)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	enum policy_status s = read_number(rd, n, k->min, k->max, &v);
 
 	if (s == POLICY_OK)
@@ -454,7 +454,7 @@ enum policy_status read_u32(struct reading *rd, const struct node *n, const stru
 enum policy_status read_u64(struct reading *rd, const struct node *n, const struct key *k,
 			    void *to)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	enum policy_status s = read_number(rd, n, k->min, k->max, &v);
 
 	if (s == POLICY_OK)
@@ -477,7 +477,7 @@ enum policy_status read_size(struct reading *rd, const struct node *n, const str
 	static const char like[] = "bytes, or KiB, MiB, GiB, TiB without a space: 512MiB";
 	const struct word *unit = NULL;
 	const char *end;
-	uint64_t v;
+	uint64_t v = 0;
 	enum policy_status s;
 
 	if (is_number_like(n) && read_digits(n->text, &v, &end))
@@ -498,7 +498,7 @@ enum policy_status read_milli(struct reading *rd, const struct node *n, const st
 {
 	static const char like[] = "a decimal number with at most three places: 1.5";
 	const char *end = NULL;
-	uint64_t v;
+	uint64_t v = 0;
 	unsigned places = 0;
 
 	if (!is_number_like(n) || !read_digits(n->text, &v, &end) || v > 1000000)

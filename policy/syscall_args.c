@@ -18,12 +18,9 @@
  * any. Source: the SYSCALL_DEFINE prototypes of Linux up to 6.18, and where these say
  * "long", what is done with it: clone takes lower_32_bits(flags), readv and mmap hand
  * their descriptor on as unsigned int, unshare refuses unknown flags.
- *
- * Sorted by name, for the search.
  */
 /* clang-format off */
-struct row { const char *name, *widths; };
-static const struct row widths[] = {
+static const struct { const char *name, *widths; } widths[] = {
 	{ "accept", "i" }, { "accept4", "i..i" }, { "access", ".i" }, { "add_key", "....i" },
 	{ "alarm", "i" }, { "arch_prctl", "i" }, { "bind", "i.i" }, { "bpf", "i.i" },
 	{ "cachestat", "i..i" }, { "chmod", ".i" }, { "chown", ".ii" },
@@ -171,15 +168,12 @@ bool syscall_name(int number, char *to, size_t size)
 	return known;
 }
 
-static int compare_name(const void *name, const void *row)
-{
-	return strcmp(name, ((const struct row *)row)->name);
-}
-
 bool syscall_narrow(const char *name, unsigned index)
 {
-	const struct row *row =
-		bsearch(name, widths, COUNT(widths), sizeof(widths[0]), compare_name);
+	const char *found = "";
 
-	return row && index < strlen(row->widths) && row->widths[index] == 'i';
+	for (size_t i = 0; i < COUNT(widths); i++)
+		if (strcmp(widths[i].name, name) == 0)
+			found = widths[i].widths;
+	return index < strlen(found) && found[index] == 'i';
 }

@@ -91,7 +91,7 @@ const struct word words_filter_flag[] = {
 	{ 0, NULL },
 };
 
-#define CAP(name) { 1ull << name, #name }
+#define CAP(name) { 1ull << (name), #name }
 const struct word words_capability[] = {
 	CAP(CAP_CHOWN), CAP(CAP_DAC_OVERRIDE), CAP(CAP_DAC_READ_SEARCH), CAP(CAP_FOWNER),
 	CAP(CAP_FSETID), CAP(CAP_KILL), CAP(CAP_SETGID), CAP(CAP_SETUID), CAP(CAP_SETPCAP),

@@ -208,15 +208,16 @@ static enum policy_status place(struct building *b, struct node *n)
 static enum policy_status open_node(struct building *b, const yaml_event_t *ev,
 				    enum node_kind kind)
 {
-	struct node *n;
+	struct node *n = NULL;
 	enum policy_status s;
 
 	if (b->depth == DEPTH_MAX)
 		return refuse(b, &ev->start_mark, "a policy is flatter than this",
 			      "nested too deeply");
 	s = new_node(b, ev, kind, &n);
-	if (s == POLICY_OK)
-		s = place(b, n);
+	if (s != POLICY_OK || !n)
+		return s;
+	s = place(b, n);
 	if (s != POLICY_OK)
 		return s;
 	b->open[b->depth] = n;
@@ -254,13 +255,13 @@ static enum policy_status add_scalar(struct building *b, const yaml_event_t *ev)
 {
 	const unsigned char *value = ev->data.scalar.value;
 	size_t len = ev->data.scalar.length;
-	struct node *n;
+	struct node *n = NULL;
 	enum policy_status s;
 
 	if (!clean_scalar(value, len))
 		return refuse(b, &ev->start_mark, "remove it", "a control character");
 	s = new_node(b, ev, NODE_SCALAR, &n);
-	if (s != POLICY_OK)
+	if (s != POLICY_OK || !n)
 		return s;
 	n->plain = ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 	n->text = arena_text(b->arena, (const char *)value, len);

@@ -52,7 +52,10 @@ static enum runtime_status ask(int sock, const struct wire_message *question,
 {
 	enum runtime_status s = wire_send(sock, question, e);
 
-	return s == RUNTIME_OK ? receive(sock, ret, e) : s;
+	/* A clerk that is full says so and hangs up without being asked. */
+	if (s == RUNTIME_OK || (s == RUNTIME_SYSTEM && errno == EPIPE))
+		return receive(sock, ret, e);
+	return s;
 }
 
 static enum runtime_status request(int sock, enum wire_type type,
@@ -68,8 +71,8 @@ static enum runtime_status request(int sock, enum wire_type type,
 }
 
 /* A question that is answered with one descriptor. */
-static enum runtime_status request_fd(int sock, const struct wire_message *question, int *ret_fd,
-				      struct runtime_error *e)
+static enum runtime_status request_fd(int sock, const struct wire_message *question,
+				      int *ret_fd, struct runtime_error *e)
 {
 	struct wire_message answer;
 	enum runtime_status s = ask(sock, question, &answer, e);
@@ -81,14 +84,17 @@ static enum runtime_status request_fd(int sock, const struct wire_message *quest
 		return RUNTIME_OK;
 	}
 	s = judge(&answer, e);
-	return s != RUNTIME_OK ? s : runtime_fail(e, RUNTIME_MALFORMED, "clerk", NULL,
-						  "it sent no descriptor");
+	return s != RUNTIME_OK ? s
+			       : runtime_fail(e, RUNTIME_MALFORMED, "clerk", NULL,
+					      "it sent no descriptor");
 }
 
 enum runtime_status clerk_hold(int sock, const uint8_t id[static SESSION_ID_BYTES],
 			       enum wire_slot slot, int fd, struct runtime_error *reterr)
 {
-	struct wire_message question = { .type = WIRE_HOLD, .a = slot, .fds = { fd }, .n_fds = 1 };
+	struct wire_message question = {
+		.type = WIRE_HOLD, .a = slot, .fds = { fd }, .n_fds = 1
+	};
 	struct wire_message answer;
 	enum runtime_status s;
 
@@ -133,8 +139,8 @@ enum runtime_status clerk_take(int sock, const uint8_t id[static SESSION_ID_BYTE
 	return s;
 }
 
-enum runtime_status clerk_log(int sock, const uint8_t id[static SESSION_ID_BYTES], int *ret_ring,
-			      struct runtime_error *reterr)
+enum runtime_status clerk_log(int sock, const uint8_t id[static SESSION_ID_BYTES],
+			      int *ret_ring, struct runtime_error *reterr)
 {
 	struct wire_message question = { .type = WIRE_LOG };
 
@@ -228,8 +234,9 @@ enum runtime_status clerk_filter_get(int sock, const uint8_t *key, size_t key_le
 				    "cannot be mapped: %m");
 	mine = filter_read(bytes, (size_t)st.st_size, key, key_len, ret);
 	munmap(bytes, (size_t)st.st_size);
-	return mine ? RUNTIME_OK : runtime_fail(reterr, RUNTIME_REFUSED, "clerk", NULL,
-						"the filter that it has is another one");
+	return mine ? RUNTIME_OK
+		    : runtime_fail(reterr, RUNTIME_REFUSED, "clerk", NULL,
+				   "the filter that it has is another one");
 }
 
 static int filter_memfd(const uint8_t *key, size_t key_len, const struct policy_filter *f)
@@ -255,7 +262,8 @@ static int filter_memfd(const uint8_t *key, size_t key_len, const struct policy_
 }
 
 enum runtime_status clerk_filter_put(int sock, const uint8_t *key, size_t key_len,
-				     const struct policy_filter *f, struct runtime_error *reterr)
+				     const struct policy_filter *f,
+				     struct runtime_error *reterr)
 {
 	struct wire_message m = { .type = WIRE_FILTER_PUT, .n_fds = 1 };
 	AUTO(closep) int fd = -1;

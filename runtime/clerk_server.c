@@ -20,6 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/fault.h"
+
 #define SESSIONS_MAX 4096u
 #define CONNECTIONS_MAX 1024u
 #define FILTERS_MAX 64u
@@ -165,6 +167,7 @@ static bool do_hold(struct clerk *c, int sock, struct wire_message *m)
 	s->slots[s->n++] = (enum wire_slot)m->a;
 	c->held++;
 	m->n_fds = 0; /* ours now */
+	fault_point("clerk.hold");
 	return answer(sock, WIRE_OK, 0);
 }
 
@@ -199,6 +202,7 @@ static bool do_over(struct clerk *c, int sock, struct wire_message *m)
 {
 	struct session *s = session_find(c, m->id);
 
+	fault_point("clerk.over");
 	for (size_t i = s ? s->n : 0; i > 0; i--)
 		if (s->slots[i - 1] != WIRE_SLOT_RING)
 			session_release(c, s, i - 1);
@@ -413,8 +417,8 @@ static enum runtime_status failed(struct runtime_error *e, const char *step)
 static enum runtime_status lock_root(int run_fd, int *ret_lock, bool *ret_other,
 				     struct runtime_error *e)
 {
-	AUTO(closep) int fd = openat(run_fd, CLERK_LOCK,
-				     O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	AUTO(closep)
+	int fd = openat(run_fd, CLERK_LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	*ret_other = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 	if (*ret_other)
@@ -440,12 +444,14 @@ enum runtime_status clerk_serve(int run_fd, int ready, unsigned idle_s,
 	s = lock_root(run_fd, &lock, &other, reterr);
 	if (s != RUNTIME_OK || other)
 		return s;
+	fault_point("clerk.locked");
 	c.signals = signals_open();
 	if (c.signals < 0)
 		return failed(reterr, "signals");
 	s = wire_listen(run_fd, CLERK_SOCKET, &c.listener, reterr);
 	if (s != RUNTIME_OK)
 		return s;
+	fault_point("clerk.listening");
 	/* Whoever started this clerk may be gone by now; it serves the others all the same. */
 	signal(SIGPIPE, SIG_IGN);
 	if (ready >= 0) {

@@ -292,6 +292,7 @@ static const struct {
 	{ "/", FS_READ, false },
 	{ "/dev", FS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | FS_IOCTL_DEV, false },
 	{ "/dev/shm", FS_READ | FS_WRITE, true },
+	{ "/dev/mqueue", FS_READ | FS_WRITE, false },
 	{ "/tmp", FS_READ | FS_WRITE, false },
 	{ "/run", FS_READ | FS_WRITE, true },
 };

@@ -4,6 +4,7 @@
  * in the table is another program, cordon-VERB, run in place of this one.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -233,11 +234,26 @@ static int global_options(int argc, char **argv, int *i, const char **ret_root)
 	return -1;
 }
 
+/* A standard stream that the caller closed becomes one that is empty to read and fails to
+ * write; left free, its number would go to the next file that is opened. */
+static void fill_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDONLY);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const char *root = NULL;
-	int i = 1, status = global_options(argc, argv, &i, &root);
+	int i = 1, status;
 
+	fill_streams();
+	status = global_options(argc, argv, &i, &root);
 	if (status >= 0)
 		return status;
 	if (i == argc) {

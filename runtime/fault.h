@@ -5,10 +5,13 @@
  */
 #pragma once
 
+#include <stddef.h>
+
 #ifdef CORDON_FAULT_POINTS
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static inline void fault_point(const char *name)
 {
@@ -17,6 +20,20 @@ static inline void fault_point(const char *name)
 	if (wanted && strcmp(wanted, name) == 0)
 		raise(SIGSTOP);
 }
+
+/* What a keeper is started with: the caller's secrets in it would live on in a process
+ * that the sandbox descends from. */
+static inline char **keeper_environment(void)
+{
+	return environ;
+}
 #else
 #define fault_point(name) ((void)0)
+
+static inline char **keeper_environment(void)
+{
+	static char *none[] = { NULL };
+
+	return none;
+}
 #endif

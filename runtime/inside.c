@@ -17,6 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/fault.h"
+
 #define EXIT_REFUSED 125
 #define EXIT_CANNOT_RUN 126
 #define EXIT_NOT_FOUND 127
@@ -265,10 +267,12 @@ static _Noreturn void workload_main(const struct inside_spec *spec, int slave,
 		cannot_run(sock, p->argv[0], err);
 	if (close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
 		give_up_errno(sock, "descriptors", "cannot mark them");
+	fault_point("inside.ready");
 	m->kind = INSIDE_READY;
 	if (!inside_send(sock, m, NULL, 0))
 		_exit(EXIT_REFUSED);
 	await(sock, INSIDE_START);
+	fault_point("inside.start");
 
 	err = confine_calls(&plan->filter);
 	if (err) {
@@ -363,6 +367,7 @@ _Noreturn void inside_main(const struct inside_spec *spec)
 	int master = -1, slave = -1;
 	pid_t pid;
 
+	fault_point("inside.cloned");
 	await(spec->sock, INSIDE_GO);
 	umask(0); /* modes below are meant as they are written */
 	become_inner_root(spec);
@@ -378,6 +383,7 @@ _Noreturn void inside_main(const struct inside_spec *spec)
 		errno = m.report.core_errno;
 		give_up_errno(spec->sock, "core scheduling", "the policy requires it");
 	}
+	fault_point("inside.built");
 	hand_over(spec, master, &m);
 	pid = fork();
 	if (pid < 0)

@@ -53,7 +53,8 @@ static bool all_zero(const uint8_t *p, size_t n)
 
 enum session_state journal_state(const struct journal *j)
 {
-	return j->n_states ? (enum session_state)j->states[j->n_states - 1].state : SESSION_NONE;
+	return j->n_states ? (enum session_state)j->states[j->n_states - 1].state
+			   : SESSION_NONE;
 }
 
 const char *journal_fact(const struct journal *j, const char *key)
@@ -84,11 +85,13 @@ static bool fact_clean(const struct journal_fact *f)
 
 static bool begin_clean(const struct journal_begin *b)
 {
-	return !all_zero(b->id, sizeof(b->id)) && strnlen(b->name, sizeof(b->name)) < sizeof(b->name) &&
-	       strnlen(b->tenant, sizeof(b->tenant)) < sizeof(b->tenant) && text_clean(b->name) &&
-	       text_clean(b->tenant) && b->class >= POLICY_CLASS_SANDBOX &&
-	       b->class <= POLICY_CLASS_GUEST && b->keeper > 0 && b->keeper_start > 0 &&
-	       b->created >= 0 && b->held >= POLICY_HELD_WIPED && b->held <= POLICY_HELD_NONE &&
+	return !all_zero(b->id, sizeof(b->id)) &&
+	       strnlen(b->name, sizeof(b->name)) < sizeof(b->name) &&
+	       strnlen(b->tenant, sizeof(b->tenant)) < sizeof(b->tenant) &&
+	       text_clean(b->name) && text_clean(b->tenant) &&
+	       b->class >= POLICY_CLASS_SANDBOX && b->class <= POLICY_CLASS_GUEST &&
+	       b->keeper > 0 && b->keeper_start > 0 && b->created >= 0 &&
+	       b->held >= POLICY_HELD_WIPED && b->held <= POLICY_HELD_NONE &&
 	       b->kernel >= POLICY_KERNEL_KERNEL && b->kernel <= POLICY_KERNEL_NONE;
 }
 
@@ -204,7 +207,8 @@ static enum runtime_status damaged(struct runtime_error *e, size_t slot, const c
 {
 	char where[64];
 
-	snprintf(where, sizeof(where), "journal: slot %zu: byte %zu", slot, slot * JOURNAL_SLOT);
+	snprintf(where, sizeof(where), "journal: slot %zu: byte %zu", slot,
+		 slot * JOURNAL_SLOT);
 	return runtime_fail(e, RUNTIME_MALFORMED, where, "", "%s", what);
 }
 
@@ -269,11 +273,13 @@ enum runtime_status journal_parse(const uint8_t *buf, size_t len, struct journal
 
 	*ret_torn = false;
 	if (len <= JOURNAL_BYTES && all_zero(buf, len))
-		return damaged(reterr, 0, "the journal never got its first record: nothing was "
-					  "held for this session yet");
+		return damaged(reterr, 0,
+			       "the journal never got its first record: nothing was "
+			       "held for this session yet");
 	if (len != JOURNAL_BYTES)
-		return damaged(reterr, len / JOURNAL_SLOT, "the file does not have the one size "
-							   "of a journal");
+		return damaged(reterr, len / JOURNAL_SLOT,
+			       "the file does not have the one size "
+			       "of a journal");
 	for (; at < JOURNAL_SLOTS; at++, before = now) {
 		const uint8_t *slot = buf + (size_t)at * JOURNAL_SLOT;
 		const char *wrong;
@@ -308,7 +314,7 @@ enum runtime_status journal_parse(const uint8_t *buf, size_t len, struct journal
 static void file_name(const uint8_t id[static SESSION_ID_BYTES], char name[static 48])
 {
 	session_id_hex(id, name);
-	strcpy(name + SESSION_ID_HEX - 1, ".journal");
+	memcpy(name + SESSION_ID_HEX - 1, ".journal", sizeof(".journal"));
 }
 
 static enum runtime_status failed(struct runtime_error *e, const char *name, const char *what)
@@ -320,7 +326,8 @@ static enum runtime_status failed(struct runtime_error *e, const char *name, con
 static enum runtime_status file_open(int sessions_fd, const char *name, int flags, int *ret_fd,
 				     struct runtime_error *e)
 {
-	AUTO(closep) int fd = openat(sessions_fd, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	AUTO(closep)
+	int fd = openat(sessions_fd, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	struct stat st;
 
 	if (fd < 0 && errno == ENOENT)
@@ -328,8 +335,8 @@ static enum runtime_status file_open(int sessions_fd, const char *name, int flag
 	if (fd < 0 || fstat(fd, &st) != 0)
 		return failed(e, name, "cannot be opened");
 	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
-		return runtime_fail(e, RUNTIME_REFUSED, name, NULL,
-				    "is not a file of user %u", geteuid());
+		return runtime_fail(e, RUNTIME_REFUSED, name, NULL, "is not a file of user %u",
+				    geteuid());
 	*ret_fd = fd;
 	fd = -1;
 	return RUNTIME_OK;
@@ -389,8 +396,9 @@ static bool file_write(int fd, const uint8_t *from, size_t size, size_t at)
  * another session's name is not that session's. */
 static enum runtime_status file_parse(int fd, const char *name,
 				      const uint8_t id[static SESSION_ID_BYTES],
-				      uint8_t buf[static JOURNAL_BYTES + 1], struct journal *ret,
-				      bool *ret_torn, struct runtime_error *e)
+				      uint8_t buf[static JOURNAL_BYTES + 1],
+				      struct journal *ret, bool *ret_torn,
+				      struct runtime_error *e)
 {
 	ssize_t len = file_read(fd, buf, JOURNAL_BYTES + 1);
 	enum runtime_status s;
@@ -489,7 +497,8 @@ static enum runtime_status flush(struct journal_writer *w, struct runtime_error 
 		uint32_t next = w->last[w->durable] + 1;
 		size_t at = (size_t)w->durable * JOURNAL_SLOT;
 
-		if (!file_write(w->fd, w->image + at, (next - w->durable) * (size_t)JOURNAL_SLOT, at) ||
+		if (!file_write(w->fd, w->image + at,
+				(next - w->durable) * (size_t)JOURNAL_SLOT, at) ||
 		    fdatasync(w->fd) != 0)
 			return failed(e, w->name, "cannot be written");
 		w->durable = next;
@@ -595,7 +604,8 @@ enum runtime_status journal_create(int sessions_fd, const struct journal_begin *
 /* Takes over what the file holds; a torn end is cleared, durably, before anything else
  * is appended. */
 static enum runtime_status take_over(struct journal_writer *w, const uint8_t *bytes,
-				     const struct journal *j, bool torn, struct runtime_error *e)
+				     const struct journal *j, bool torn,
+				     struct runtime_error *e)
 {
 	size_t good = j->slots_used * JOURNAL_SLOT;
 
@@ -614,7 +624,7 @@ enum runtime_status journal_reopen(int sessions_fd, const uint8_t id[static SESS
 {
 	uint8_t buf[JOURNAL_BYTES + 1];
 	struct journal_writer *w = calloc(1, sizeof(*w));
-	struct journal j;
+	struct journal j = { 0 };
 	bool torn = false;
 	enum runtime_status s;
 
@@ -643,16 +653,18 @@ static enum runtime_status may_move(struct journal_writer *w, enum session_event
 				    enum session_state next, struct runtime_error *e)
 {
 	if (next == SESSION_NONE)
-		return runtime_fail(e, RUNTIME_REFUSED, w->name, NULL, "a session that is %s "
-				    "cannot take the event %s", session_state_str(w->state),
-				    session_event_str(ev));
+		return runtime_fail(e, RUNTIME_REFUSED, w->name, NULL,
+				    "a session that is %s "
+				    "cannot take the event %s",
+				    session_state_str(w->state), session_event_str(ev));
 	/* A new scrub starts only when its outcome, and a loss after it, can be written. */
 	if (ev == EV_SCRUB && w->used + 3 > JOURNAL_SLOTS)
 		return runtime_fail(e, RUNTIME_REFUSED, w->name, NULL,
 				    "the journal has no room for another scrub");
 	if (next == SESSION_CLEAN && (w->lost || flush(w, e) != RUNTIME_OK))
-		return runtime_fail(e, RUNTIME_REFUSED, w->name, "free space or mend the disk",
-				    "records of this session are not on disk: it cannot be CLEAN");
+		return runtime_fail(
+			e, RUNTIME_REFUSED, w->name, "free space or mend the disk",
+			"records of this session are not on disk: it cannot be CLEAN");
 	return RUNTIME_OK;
 }
 
@@ -714,8 +726,8 @@ enum runtime_status journal_note(struct journal_writer *w, const char *key, cons
 	if (strlen(key) >= sizeof(f.key) || strlen(value) >= sizeof(f.value))
 		return runtime_fail(reterr, RUNTIME_MALFORMED, key, NULL,
 				    "the fact is too long for a record");
-	strcpy(f.key, key);
-	strcpy(f.value, value);
+	memcpy(f.key, key, strlen(key));
+	memcpy(f.value, value, strlen(value));
 	return journal_note_all(w, &f, 1, reterr);
 }
 

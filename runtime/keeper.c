@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -148,7 +149,7 @@ static void signal_workload(struct keeper *k, int sig)
 	 * to the whole process group, as a terminal would send them. */
 	if (!pid || k->launcher.tracer.workload_gone)
 		return;
-	if (sig == SIGINT || sig == SIGQUIT || sig == SIGTSTP || sig == SIGCONT || sig == SIGHUP)
+	if (sig == SIGINT || sig == SIGQUIT || sig == SIGSTOP || sig == SIGCONT || sig == SIGHUP)
 		(void)kill(-pid, sig);
 	else
 		(void)kill(pid, sig);
@@ -351,6 +352,7 @@ static void finish(struct keeper *k, const char *refused)
 	fault_point("scrubbing");
 	clean_up(k);
 	fault_point("cleaned");
+	best_effort(journal_note(k->journal, "assurance", "none/none", &ignored));
 	snprintf(why, sizeof(why), "%s%s", refused ? "the workload never ran; " : "", NOT_SCRUBBED);
 	move(k, EV_RESIDUE, why);
 	fault_point("final");
@@ -431,6 +433,10 @@ static bool harden(void)
 	sigdelset(&block, SIGBUS);
 	sigdelset(&block, SIGABRT);
 	(void)setsid();
+	/* A user's keeper must stay readable until it has mapped the sandbox's ids: the
+	 * kernel gives /proc/PID of a process that is not to root alone. */
+	if (geteuid() == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return false;
 	return close_range(KEEPER_CONTROL + 1, ~0u, 0) == 0 && chdir("/") == 0 &&
 	       setrlimit(RLIMIT_CORE, &core) == 0 && sigprocmask(SIG_SETMASK, &block, NULL) == 0 &&
 	       fcntl(KEEPER_CONTROL, F_SETFD, FD_CLOEXEC) == 0;

@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/fault.h"
 #include "runtime/readback.h"
 
 #define EXIT_REFUSED 125
@@ -219,11 +220,13 @@ static enum runtime_status build(struct launcher *l, const struct launcher_spec 
 	int fds[INSIDE_FDS];
 	size_t n;
 
+	fault_point("cloned");
 	/* Seized before it may move: every later task of the sandbox descends from it. */
 	if (s == RUNTIME_OK)
 		s = tracer_seize(&l->tracer, l->init_pid, e);
 	if (s == RUNTIME_OK)
 		s = place(l->init_pid, spec, e);
+	fault_point("placed");
 	if (s == RUNTIME_OK)
 		s = say(l->sock, INSIDE_GO, e);
 	if (s == RUNTIME_OK)

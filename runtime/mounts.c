@@ -535,7 +535,8 @@ static int make_etc(int root, const struct policy_plan *plan)
 	snprintf(hosts, sizeof(hosts), "127.0.0.1 localhost %s\n::1 localhost\n", plan->hostname);
 	if (write_at(etc, "passwd", passwd) < 0 || write_at(etc, "group", group) < 0 ||
 	    write_at(etc, "hosts", hosts) < 0 || write_at(etc, "hostname", plan->hostname) < 0 ||
-	    write_at(etc, "nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n") < 0)
+	    write_at(etc, "nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n") < 0 ||
+	    write_at(etc, "host.conf", "multi on\n") < 0) /* both addresses of localhost */
 		goto out;
 	if (n > 0) {
 		link[n] = 0;
@@ -622,7 +623,8 @@ static enum runtime_status build_dev(int root, bool skeleton, struct runtime_err
 			goto bad;
 		close(fd);
 	}
-	if (mkdirat(dev, "pts", 0755) < 0 || mkdirat(dev, "shm", 0755) < 0)
+	if (mkdirat(dev, "pts", 0755) < 0 || mkdirat(dev, "shm", 0755) < 0 ||
+	    mkdirat(dev, "mqueue", 0755) < 0)
 		goto bad;
 	close(dev);
 	return RUNTIME_OK;
@@ -632,33 +634,45 @@ bad:
 	return RUNTIME_SYSTEM;
 }
 
+/* A file system of the kernel's own, made in and for this sandbox's namespaces. */
+static enum runtime_status mount_own(int root, const char *type, const char *const *options,
+				     uint64_t attr, const char *target, struct runtime_error *e)
+{
+	int fd = make_fs(type, options, attr, NULL);
+	enum runtime_status s = RUNTIME_OK;
+
+	if (fd < 0 || attach(fd, root, target) < 0)
+		s = fail(e, target, "cannot mount it");
+	if (fd >= 0)
+		close(fd);
+	return s;
+}
+
 static enum runtime_status mount_proc(int root, struct runtime_error *e)
 {
 	/* Process folders only, and only of processes that the reader could trace: then
 	 * nothing of the kernel's own files is left to mask. */
 	const char *options[] = { "subset", "pid", "hidepid", "ptraceable", NULL };
-	int fd = make_fs("proc", options, DATA | MOUNT_ATTR_RDONLY, NULL);
-	enum runtime_status s = RUNTIME_OK;
 
-	if (fd < 0 || attach(fd, root, "/proc") < 0)
-		s = fail(e, "/proc", "cannot mount it");
-	if (fd >= 0)
-		close(fd);
-	return s;
+	return mount_own(root, "proc", options, DATA | MOUNT_ATTR_RDONLY, "/proc", e);
 }
 
 static enum runtime_status mount_pts(int root, bool range, struct runtime_error *e)
 {
 	const char *options[] = { "ptmxmode", "0666", "mode", "0620",
 				  range ? "gid" : NULL, "5", NULL };
-	int fd = make_fs("devpts", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, NULL);
-	enum runtime_status s = RUNTIME_OK;
 
-	if (fd < 0 || attach(fd, root, "/dev/pts") < 0)
-		s = fail(e, "/dev/pts", "cannot mount it");
-	if (fd >= 0)
-		close(fd);
-	return s;
+	return mount_own(root, "devpts", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, "/dev/pts",
+			 e);
+}
+
+/* The session's own message queues. Unmounted they would still be there, but out of reach
+ * of every Landlock rule, and so denied. */
+static enum runtime_status mount_queues(int root, struct runtime_error *e)
+{
+	const char *options[] = { NULL };
+
+	return mount_own(root, "mqueue", options, DATA, "/dev/mqueue", e);
 }
 
 /* The folders of the session's own tmpfs and where each is shown. */
@@ -850,6 +864,8 @@ enum runtime_status mounts_enter(const struct policy_plan *plan, const struct mo
 		s = name_workload(root, plan, reterr);
 	if (s == RUNTIME_OK)
 		s = mount_pts(root, ids->range, reterr);
+	if (s == RUNTIME_OK)
+		s = mount_queues(root, reterr);
 	if (s == RUNTIME_OK)
 		s = mount_proc(root, reterr);
 	if (s == RUNTIME_OK)

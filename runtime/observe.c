@@ -131,22 +131,37 @@ static enum observe_held ask_clerk(const struct observer *ob, struct observed *o
 	return o->held ? OBSERVE_HELD_SOME : OBSERVE_HELD_NONE;
 }
 
+static void file_name(const struct observed *o, char ret[static SESSION_ID_HEX + 8])
+{
+	memcpy(ret, o->hex, SESSION_ID_HEX - 1);
+	memcpy(ret + SESSION_ID_HEX - 1, ".journal", 9);
+}
+
 /* Not one byte was written: the journal was allocated, or not even that. */
-static bool unborn(const struct paths *p, const char *hex)
+static bool unborn(const struct paths *p, const struct observed *o)
 {
 	uint8_t bytes[JOURNAL_BYTES + 1];
-	char name[SESSION_ID_HEX + 16];
+	char name[SESSION_ID_HEX + 8];
+	AUTO(closep) int fd = -1;
 	ssize_t n;
 
-	snprintf(name, sizeof(name), "%s.journal", hex);
-	AUTO(closep) int fd = openat(p->sessions_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return false;
-	n = pread(fd, bytes, sizeof(bytes), 0);
+	file_name(o, name);
+	fd = openat(p->sessions_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	n = fd >= 0 ? pread(fd, bytes, sizeof(bytes), 0) : -1;
 	for (ssize_t i = 0; i < n; i++)
 		if (bytes[i])
 			return false;
 	return n >= 0 && n <= (ssize_t)JOURNAL_BYTES;
+}
+
+/* Removed since its name was read: by a recovery, or by a keeper that could not make it. */
+static bool removed(const struct paths *p, const struct observed *o)
+{
+	char name[SESSION_ID_HEX + 8];
+
+	file_name(o, name);
+	return faccessat(p->sessions_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0 &&
+	       errno == ENOENT;
 }
 
 /* A finding about one of many journals says whose it is. */
@@ -170,7 +185,7 @@ static void read_journal(const struct observer *ob, struct journal *j, struct ob
 	else if (s == RUNTIME_MALFORMED && torn && j->slots_used > 0)
 		o->facts.journal = OBSERVE_TORN;
 	else
-		o->facts.journal = unborn(ob->paths, o->hex) ? OBSERVE_UNBORN : OBSERVE_BAD;
+		o->facts.journal = unborn(ob->paths, o) ? OBSERVE_UNBORN : OBSERVE_BAD;
 	name_session(o);
 	if (o->facts.journal <= OBSERVE_TORN) {
 		o->begin = j->begin;
@@ -323,7 +338,7 @@ enum runtime_status observe_all(const struct observer *ob, struct observed **ret
 	AUTO(freep) uint8_t(*ids)[SESSION_ID_BYTES] = NULL;
 	AUTO(freep) struct journal *j = calloc(1, sizeof(*j));
 	AUTO(freep) struct observed *all = NULL;
-	size_t n;
+	size_t n, seen = 0;
 	enum runtime_status s = observe_ids(ob->paths, &ids, &n, reterr);
 
 	if (s != RUNTIME_OK)
@@ -332,11 +347,13 @@ enum runtime_status observe_all(const struct observer *ob, struct observed **ret
 	if (!j || !all)
 		return runtime_fail(reterr, RUNTIME_SYSTEM, ob->paths->state, "",
 				    "no memory for the list of sessions");
-	for (size_t i = 0; i < n; i++)
-		observe_session(ob, ids[i], &all[i], j);
-	qsort(all, n, sizeof(*all), by_age);
+	for (size_t i = 0; i < n; i++) {
+		observe_session(ob, ids[i], &all[seen], j);
+		seen += !removed(ob->paths, &all[seen]);
+	}
+	qsort(all, seen, sizeof(*all), by_age);
 	*ret = all;
-	*ret_n = n;
+	*ret_n = seen;
 	all = NULL;
 	return RUNTIME_OK;
 }

@@ -25,19 +25,19 @@ static bool join(char *to, size_t size, const char *a, const char *b)
 static enum runtime_status name_under_root(const char *root, struct paths *p,
 					   struct runtime_error *e)
 {
-	char cwd[sizeof(p->state)] = "";
+	char cwd[sizeof(p->state)], absolute[sizeof(p->state)];
 
 	if (!root[0])
 		return runtime_fail(e, RUNTIME_MALFORMED, "--root", "name a folder",
 				    "the path is empty");
-	if (root[0] != '/') {
-		if (!getcwd(cwd, sizeof(cwd) - 1))
-			return runtime_fail(e, RUNTIME_SYSTEM, "--root",
-					    "give an absolute path",
-					    "the current folder has no path: %m");
-		strcat(cwd, "/");
-	}
-	if (!join(p->state, sizeof(p->state), cwd, root) ||
+	if (root[0] == '/')
+		cwd[0] = absolute[0] = '\0';
+	else if (!getcwd(cwd, sizeof(cwd)))
+		return runtime_fail(e, RUNTIME_SYSTEM, "--root", "give an absolute path",
+				    "the current folder has no path: %m");
+	else if (!join(absolute, sizeof(absolute), cwd, "/"))
+		return too_long(e, root);
+	if (!join(p->state, sizeof(p->state), absolute, root) ||
 	    !join(p->run, sizeof(p->run), p->state, "/run"))
 		return too_long(e, root);
 	return RUNTIME_OK;
@@ -70,8 +70,8 @@ static enum runtime_status name_folders(const char *root, struct paths *p,
 		return name_under_root(root, p, e);
 	if (geteuid() != 0)
 		return name_for_user(p, e);
-	strcpy(p->state, "/var/lib/cordon");
-	strcpy(p->run, "/run/cordon");
+	snprintf(p->state, sizeof(p->state), "/var/lib/cordon");
+	snprintf(p->run, sizeof(p->run), "/run/cordon");
 	return RUNTIME_OK;
 }
 
@@ -87,10 +87,9 @@ static enum runtime_status judge(int fd, const char *path, struct runtime_error 
 		return runtime_fail(e, RUNTIME_REFUSED, path, "choose a folder of your own",
 				    "belongs to user %u, not to user %u", st.st_uid, geteuid());
 	if (st.st_mode & 077)
-		return runtime_fail(e, RUNTIME_REFUSED, path,
-				    "chmod 700 it, or choose another folder",
-				    "other users have access to it (mode %04o)",
-				    st.st_mode & 07777);
+		return runtime_fail(
+			e, RUNTIME_REFUSED, path, "chmod 700 it, or choose another folder",
+			"other users have access to it (mode %04o)", st.st_mode & 07777);
 	return RUNTIME_OK;
 }
 
@@ -170,8 +169,8 @@ enum runtime_status paths_open(const char *root, bool create, struct paths *ret,
 	/* The root itself may be a symbolic link of its owner's; what is in it may not. */
 	s = folder_open(AT_FDCWD, p.state, p.state, create, 0, &state, reterr);
 	if (s == RUNTIME_OK && state >= 0)
-		s = folder_open(state, "sessions", sessions, create, O_NOFOLLOW,
-				&p.sessions_fd, reterr);
+		s = folder_open(state, "sessions", sessions, create, O_NOFOLLOW, &p.sessions_fd,
+				reterr);
 	if (s == RUNTIME_OK && (state >= 0 || !root))
 		s = folder_open(AT_FDCWD, p.run, p.run, create, O_NOFOLLOW, &p.run_fd, reterr);
 	if (s != RUNTIME_OK) {

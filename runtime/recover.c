@@ -15,6 +15,7 @@
 
 #include "runtime/cgroup.h"
 #include "runtime/clerk.h"
+#include "runtime/fault.h"
 #include "runtime/observe.h"
 
 #define GONE_MS 5000 /* a killed process that is not gone by then hangs in the kernel */
@@ -216,6 +217,16 @@ static enum runtime_status tidy(struct work *w)
 	return s == RUNTIME_OK ? s : RUNTIME_SYSTEM;
 }
 
+/* All but its last output: somebody will want to know what it said before it died. The
+ * next recovery finds it ended, and drops that as well. */
+static enum runtime_status give_up(struct work *w)
+{
+	remove_socket(w->paths, w->done.hex);
+	if (w->taken.n == 0)
+		return RUNTIME_OK;
+	return clerk_ended(w->observer->clerk, w->id, &w->done.error);
+}
+
 static enum runtime_status take(struct work *w)
 {
 	if (w->observer->clerk >= 0)
@@ -246,8 +257,10 @@ static enum runtime_status mend(struct work *w)
 		return runtime_fail(&w->done.error, RUNTIME_SYSTEM, w->done.hex, "",
 				    "the kernel does not say which boot this is");
 	old = memcmp(boot, w->journal->begin.boot, sizeof(boot)) != 0;
+	fault_point("recover.locked");
 	if (!old)
 		s = take(w);
+	fault_point("recover.taken");
 	lost = old || (w->taken.n == 0 && w->done.was != SESSION_NONE);
 	snprintf(w->done.why, sizeof(w->done.why),
 		 "%s; nothing was wiped: this build has no scrub",
@@ -258,11 +271,14 @@ static enum runtime_status mend(struct work *w)
 			 : "keeper died; what was held of it is given back");
 	if (s == RUNTIME_OK && !old)
 		s = kill_rest(w);
+	fault_point("recover.killed");
 	if (s == RUNTIME_OK && !old)
 		s = remove_cgroups(w);
+	fault_point("recover.removed");
 	if (s == RUNTIME_OK)
 		s = move_to_end(w, lost);
-	return s == RUNTIME_OK ? tidy(w) : s;
+	fault_point("recover.moved");
+	return s == RUNTIME_OK ? give_up(w) : s;
 }
 
 /* The lock of a keeper that was killed may outlive it by a moment, in a child that the

@@ -144,8 +144,8 @@ ssize_t ring_read(int ring, uint64_t *pos, void *to, size_t n, uint64_t *ret_mis
 	len = from >= h.written ? 0 : (size_t)(h.written - from);
 	if (len > n)
 		len = n;
-	first = len < h.capacity - from % h.capacity ? len :
-						       (size_t)(h.capacity - from % h.capacity);
+	first = len < h.capacity - from % h.capacity ? len
+						     : (size_t)(h.capacity - from % h.capacity);
 	if (!get(ring, out, first, RING_HEADER + from % h.capacity) ||
 	    !get(ring, out + first, len - first, RING_HEADER) || !head_get(ring, &after))
 		return -1;

@@ -34,9 +34,21 @@ static const char *fact_name(const struct journal_fact *f, const char *kind)
 	return strncmp(f->key, kind, n) == 0 ? f->key + n : NULL;
 }
 
-static bool absent(const char *value)
+/* How values begin that do not tell of protection. */
+static bool falls_short(const char *value)
 {
-	return strncmp(value, "absent", strlen("absent")) == 0;
+	static const char *const words[] = { "absent",
+					     "unavailable",
+					     "open",
+					     "off",
+					     "kept",
+					     "memory file systems may swap",
+					     "this CPU or kernel does not say" };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (strncmp(value, words[i], strlen(words[i])) == 0)
+			return true;
+	return false;
 }
 
 static json_t *unproven(const struct subject *su)
@@ -52,10 +64,10 @@ static json_t *unproven(const struct subject *su)
 		const char *limit = fact_name(f, "limit.");
 		const char *isolation = fact_name(f, "isolation.");
 
-		if (limit && absent(f->value))
-			add(list, "a limit on %s: %s", limit, f->value);
-		if (isolation && absent(f->value))
-			add(list, "isolation by %s: %s", isolation, f->value);
+		if (limit && falls_short(f->value))
+			add(list, "that its %s is limited: %s", limit, f->value);
+		if (isolation && falls_short(f->value))
+			add(list, "that %s protects it: %s", isolation, f->value);
 	}
 	if (strcmp(held, "-") == 0)
 		add(list, "that its memory is wiped: %s",
@@ -121,7 +133,7 @@ static void print_facts(const struct subject *su, const char *kind, const char *
 		const struct journal_fact *f = &su->journal.facts[i];
 		const char *name = fact_name(f, kind);
 
-		if (!name)
+		if (!name || falls_short(f->value)) /* those are among what is not proven */
 			continue;
 		if (!any)
 			printf("\n%s\n", heading);

@@ -16,6 +16,7 @@
 
 #include "policy/policy.h"
 #include "runtime/clerk.h"
+#include "runtime/fault.h"
 #include "runtime/keeper.h"
 #include "runtime/terminal.h"
 #include "runtime/verb.h"
@@ -127,7 +128,7 @@ static enum runtime_status spawn_keeper(struct run *r, struct runtime_error *e)
 	if (!err)
 		err = posix_spawn_file_actions_adddup2(&files, pair[1], KEEPER_CONTROL);
 	if (!err)
-		err = posix_spawn(&r->keeper, program, &files, NULL, argv, environ);
+		err = posix_spawn(&r->keeper, program, &files, NULL, argv, keeper_environment());
 	posix_spawn_file_actions_destroy(&files);
 	close(pair[1]);
 	r->control = pair[0];
@@ -148,8 +149,8 @@ static enum runtime_status order(const struct verb_context *cx, struct run *r, i
 	memcpy(m.id, r->id, sizeof(m.id));
 	snprintf(m.text, sizeof(m.text), "%s", r->name ? r->name : "");
 	m.fds[m.n_fds++] = plan;
-	for (int i = 0; i < 3; i++) /* a stream that the caller closed is an empty one */
-		m.fds[m.n_fds++] = r->detach || fcntl(i, F_GETFD) < 0 ? null : i;
+	for (int i = 0; i < 3; i++)
+		m.fds[m.n_fds++] = r->detach ? null : i;
 	m.fds[m.n_fds++] = cx->paths.sessions_fd;
 	m.fds[m.n_fds++] = cx->paths.run_fd;
 	s = wire_send(r->control, &m, e);
@@ -161,15 +162,25 @@ static enum runtime_status order(const struct verb_context *cx, struct run *r, i
 
 static const int forwarded[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM };
 
+/* What the caller had us ignore (nohup, a shell's background job) stays ignored: blocked,
+ * it would reach us all the same. */
+static void watch(sigset_t *set, int sig)
+{
+	struct sigaction now;
+
+	if (sigaction(sig, NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+		sigaddset(set, sig);
+}
+
 static int watch_signals(void)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
 	for (size_t i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++)
-		sigaddset(&set, forwarded[i]);
+		watch(&set, forwarded[i]);
 	sigaddset(&set, SIGWINCH);
-	sigaddset(&set, SIGTSTP);
+	watch(&set, SIGTSTP);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -1;
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -196,11 +207,16 @@ static void on_signal(struct run *r)
 			terminal_resize(&r->terminal);
 			continue;
 		}
-		pass_signal(r, sig);
-		if (sig == SIGTSTP) { /* both stop; whoever continues us continues it */
-			raise(SIGSTOP);
-			pass_signal(r, SIGCONT);
+		if (sig != SIGTSTP) {
+			pass_signal(r, sig);
+			continue;
 		}
+		/* Both stop; whoever continues us continues it. Not by SIGTSTP: the workload
+		 * leads its session, so its process group is an orphaned one, and from
+		 * those the kernel keeps that signal away. */
+		pass_signal(r, SIGSTOP);
+		raise(SIGSTOP);
+		pass_signal(r, SIGCONT);
 	}
 }
 
@@ -369,9 +385,12 @@ int verb_run(const struct verb_context *cx, int argc, char **argv)
 			     strerror(errno));
 		return refused(&e);
 	}
+	fault_point("run.planned");
 	s = spawn_keeper(&r, &e);
+	fault_point("run.spawned");
 	if (s == RUNTIME_OK)
 		s = order(cx, &r, fd, &e);
+	fault_point("run.ordered");
 	close(fd);
 	if (s != RUNTIME_OK)
 		return refused(&e);

@@ -136,11 +136,10 @@ enum runtime_status wire_send(int sock, const struct wire_message *m,
 	if (s != RUNTIME_OK)
 		return s;
 	if (m->n_fds > 0) {
-		struct cmsghdr *c;
+		struct cmsghdr *c = &control.align;
 
 		msg.msg_control = control.bytes;
 		msg.msg_controllen = CMSG_SPACE(m->n_fds * sizeof(int));
-		c = CMSG_FIRSTHDR(&msg);
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
 		c->cmsg_len = CMSG_LEN(m->n_fds * sizeof(int));
@@ -176,21 +175,25 @@ enum runtime_status wire_receive(int sock, struct wire_message *ret, bool *ret_c
 	uint8_t bytes[WIRE_BYTES];
 	union control control;
 	struct iovec iov = { .iov_base = bytes, .iov_len = sizeof(bytes) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control.bytes,
 			      .msg_controllen = sizeof(control.bytes) };
 	struct wire_message came = { 0 }, m;
 	enum runtime_status s;
 	ssize_t n;
 
+	/* ECONNRESET is told once, when the peer ended without reading all that we sent;
+	 * what it had said before is read after it. */
 	do
 		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
-	if (n < 0 && errno != ECONNRESET)
+	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
+	if (n < 0)
 		return runtime_fail(reterr, RUNTIME_SYSTEM, "socket", NULL,
 				    "cannot be read: %m");
-	if (n > 0)
-		take_fds(&msg, &came);
-	if (n <= 0) { /* an empty datagram cannot be told from the end, and is as useless */
+	take_fds(&msg, &came);
+	if (n == 0) { /* an empty datagram cannot be told from the end, and is as useless */
+		wire_close_fds(&came);
 		*ret_closed = true;
 		return RUNTIME_OK;
 	}
@@ -239,8 +242,9 @@ static enum runtime_status judge_peer(int sock, const char *name, struct runtime
 		return runtime_fail(e, RUNTIME_SYSTEM, name, NULL,
 				    "the kernel does not name the peer: %m");
 	if (peer.uid != geteuid() && peer.uid != 0)
-		return runtime_fail(e, RUNTIME_SYSTEM, name, "only its owner and root may use it",
-				    "the peer is user %u", peer.uid);
+		return runtime_fail(e, RUNTIME_SYSTEM, name,
+				    "only its owner and root may use it", "the peer is user %u",
+				    peer.uid);
 	return RUNTIME_OK;
 }
 
@@ -297,7 +301,8 @@ enum runtime_status wire_connect(int run_fd, const char *name, int *ret_sock,
 	if (connect(sock, (struct sockaddr *)&at, sizeof(at)) != 0) {
 		bool absent = errno == ENOENT || errno == ECONNREFUSED;
 
-		return runtime_fail(reterr, absent ? RUNTIME_REFUSED : RUNTIME_SYSTEM, name, NULL,
+		return runtime_fail(reterr, absent ? RUNTIME_REFUSED : RUNTIME_SYSTEM, name,
+				    NULL,
 				    absent ? "nobody answers there" : "cannot connect: %m");
 	}
 	s = judge_peer(sock, name, reterr);

@@ -20,7 +20,8 @@ static inline char *vector_read(const char *name, size_t *ret_len)
 		fprintf(stderr, "vectors are absent: %s (set CORDON_VECTORS)\n", path);
 		return NULL;
 	}
-	if (fseek(f, 0, SEEK_END) == 0 && (size = ftell(f)) >= 0 && fseek(f, 0, SEEK_SET) == 0) {
+	if (fseek(f, 0, SEEK_END) == 0 && (size = ftell(f)) >= 0 &&
+	    fseek(f, 0, SEEK_SET) == 0) {
 		text = calloc(1, (size_t)size + 1);
 		if (text && fread(text, 1, (size_t)size, f) != (size_t)size) {
 			free(text);

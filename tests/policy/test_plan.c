@@ -268,6 +268,8 @@ static void explains_what_matters(void **state)
 	text = text_of(policy_plan_explain, plan);
 	assert_non_null(strstr(text, "This policy allows in addition: ptrace"));
 	assert_non_null(strstr(text, "out to 10.0.0.0/8, tcp ports 443 to 443"));
+	assert_non_null(strstr(text, "Denied: "));
+	assert_null(strstr(text, "Denied: ptrace")); /* allowed by this policy */
 	assert_null(strstr(text, "DANGEROUS"));
 	assert_null(strstr(text, "NOT limited"));
 	free(text);

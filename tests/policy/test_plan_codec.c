@@ -159,7 +159,7 @@ static void survives_every_flipped_byte(void **state)
 
 static void survives_every_mutation(void **state)
 {
-	size_t rounds = getenv("CORDON_SOAK") ? 10000 : 3000;
+	size_t rounds = getenv("CORDON_SOAK") ? 200000 : 10000;
 	struct bytes b = sample_bytes();
 	uint8_t *buf = malloc(b.len + 64);
 	uint64_t seed = 7;
@@ -276,6 +276,7 @@ static void refuses_what_no_plan_may_hold(void **state)
 	REFUSED(plan->process.n_rlimits = 17);
 	REFUSED(plan->filter.flags = 1u << 3); /* NEW_LISTENER */
 	REFUSED(plan->filter.n_insns = 4097);
+	REFUSED(plan->filter.n_insns = 0);
 	REFUSED(plan->n_mounts = 257);
 	REFUSED(plan->profile = empty);
 	REFUSED(plan->guest.vcpus = 1);

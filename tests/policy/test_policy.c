@@ -318,6 +318,7 @@ static void names_both_places_of_a_contradiction(void **state)
 		  11 },
 		{ HEAD "keys:\n" KEY("a", "evil"), 7, 15, "", "not this tenant's", 2, 9 },
 		{ HEAD "keys:\n" KEY("a", "acme2"), 7, 15, "", "not this tenant's", 2, 9 },
+		{ HEAD "keys:\n" KEY("a", "acm"), 7, 15, "", "not this tenant's", 2, 9 },
 		{ HEAD "workload:\n  mounts:\n  - { source: /a, target: /x }\n  - { source: "
 		       "/b, target: /x }\n",
 		  8, 27, "workload.mounts[1]", "overlap", 7, 27 },
@@ -501,6 +502,14 @@ static void looks_for_a_profile_beside_the_policy(void **state)
 	assert_int_equal(policy_filter_key(p, &other, &other_len, &e), POLICY_OK);
 	assert_true(len != other_len || memcmp(key, other, len) != 0);
 	free(key);
+	policy_free(p);
+
+	/* It names the policy's lists as well. */
+	write_file(policy, HEAD "seccomp: { profile: s.json, deny: [bind] }\n");
+	assert_int_equal(policy_load(policy, &p, &e), POLICY_OK);
+	assert_int_equal(policy_filter_key(p, &key, &len, &e), POLICY_OK);
+	assert_true(len != other_len || memcmp(key, other, len) != 0);
+	free(key);
 	free(other);
 	policy_free(p);
 	unlink(profile);
@@ -611,15 +620,15 @@ static void judges_every_truncation(void **state)
 
 static void judges_every_mutation(void **state)
 {
-	size_t rounds = getenv("CORDON_SOAK") ? 10000 : 3000, good = 0;
+	size_t rounds = getenv("CORDON_SOAK") ? 200000 : 10000, good = 0;
 	uint64_t seed = 1;
 	uint8_t buf[4096];
 
 	(void)state;
 	for (size_t i = 0; i < rounds; i++) {
-		size_t len = strlen(sample_policy);
+		size_t len = sizeof(sample_policy) - 1;
 
-		memcpy(buf, sample_policy, len);
+		memcpy(buf, sample_policy, sizeof(sample_policy));
 		for (size_t n = 1 + i % 3; n > 0; n--)
 			len = sample_mutate(buf, len, sizeof(buf), &seed);
 		good += judge((const char *)buf, len);

@@ -53,18 +53,18 @@ static void compare_vector(const char *json_name, const char *flat_name)
 	size_t len = 0, wanted_len = 0;
 	char *json = vector_read(json_name, &len);
 	char *wanted = vector_read(flat_name, &wanted_len);
-	char *got;
+	bool there = json && wanted;
 
-	if (!json || !wanted) {
-		free(json);
-		free(wanted);
-		skip();
+	if (there) {
+		char *got = flat(json, len, &nothing);
+
+		assert_string_equal(got, wanted);
+		free(got);
 	}
-	got = flat(json, len, &nothing);
-	assert_string_equal(got, wanted);
-	free(got);
 	free(json);
 	free(wanted);
+	if (!there)
+		skip();
 }
 
 static void flattens_dockers_profile_as_published(void **state)
@@ -303,7 +303,8 @@ static void includes_want_all_and_excludes_any(void **state)
 
 /* Small, and with every key of the form. */
 static const char whole[] =
-	"{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":1,\"defaultErrno\":\"EPERM\","
+	"{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":1,\"defaultErrno\":"
+	"\"EPERM\","
 	"\"archMap\":[{\"architecture\":\"SCMP_ARCH_X86_64\",\"subArchitectures\":null},"
 	"{\"architecture\":\"SCMP_ARCH_AARCH64\"}],\"flags\":[\"SECCOMP_FILTER_FLAG_LOG\"],"
 	"\"syscalls\":[{\"names\":[\"clone\",\"kill\"],\"action\":\"SCMP_ACT_ERRNO\","
@@ -357,8 +358,9 @@ static void survives_every_truncation_and_every_flipped_byte(void **state)
 /* One change: a byte, a cut, a doubled stretch, or a word of the form put elsewhere. */
 static size_t mutate(char *text, size_t len, unsigned *seed)
 {
-	static const char *const pieces[] = { "null", "-1", "18446744073709551616", "\"", "{",
-					      "]", "[[[[[[[[[[[[[[[[[[[[", "1e400", "\\u0000" };
+	static const char *const pieces[] = { "null",   "-1", "18446744073709551616", "\"",
+					      "{",      "]",  "[[[[[[[[[[[[[[[[[[[[", "1e400",
+					      "\\u0000" };
 	const char *piece = pieces[(size_t)rand_r(seed) % (sizeof(pieces) / sizeof(pieces[0]))];
 	size_t at = (size_t)rand_r(seed) % len, n = strlen(piece);
 

@@ -252,7 +252,8 @@ static inline void answer(int sock, const struct wire_message *q, struct clerk_s
 		a.a = q->type == WIRE_ASK && mine;
 		a.text[0] = '\0';
 	}
-	if (q->type == WIRE_DROP && mine)
+	if (mine &&
+	    (q->type == WIRE_DROP || (q->type == WIRE_OVER && stock->slot != WIRE_SLOT_RING)))
 		stock->held = false;
 	if (wire_send(sock, &a, NULL) != RUNTIME_OK)
 		return;

@@ -23,6 +23,7 @@
 static char program[PATH_MAX];
 static char top[] = "/tmp/cordon-test-XXXXXX";
 static struct paths paths;
+static pid_t foreground; /* the last clerk that was run there, or 0 */
 
 static const uint8_t one[SESSION_ID_BYTES] = { 1 }, two[SESSION_ID_BYTES] = { 2 };
 
@@ -73,6 +74,9 @@ static int remove_root(void **state)
 		end_clerk(peer(sock));
 		close(sock);
 	}
+	if (foreground > 0 && waitpid(foreground, NULL, WNOHANG) == 0)
+		end_clerk(foreground);
+	foreground = 0;
 	while (waitpid(-1, NULL, WNOHANG) > 0)
 		;
 	paths_close(&paths);
@@ -87,11 +91,14 @@ static pid_t run_in_foreground(const char *idle, rlim_t files)
 	if (pid == 0) {
 		const struct rlimit limit = { files, files };
 
-		if (files && setrlimit(RLIMIT_NOFILE, &limit) != 0)
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 ||
+		    (files && setrlimit(RLIMIT_NOFILE, &limit) != 0))
 			_exit(99);
-		execl(program, "cordon-clerk", "--root", top, "--foreground", "--idle", idle, NULL);
+		execl(program, "cordon-clerk", "--root", top, "--foreground", "--idle", idle,
+		      NULL);
 		_exit(98);
 	}
+	foreground = pid;
 	return pid;
 }
 
@@ -586,7 +593,8 @@ static void a_filter_with_one_wrong_byte_in_its_frame_is_refused(void **state)
 		bytes[i] ^= 0x20;
 	}
 	for (ssize_t len = 1; len < n; len++) {
-		assert_int_equal(put_raw(sock, (int64_t)hash, bytes, (size_t)len, all), WIRE_OK);
+		assert_int_equal(put_raw(sock, (int64_t)hash, bytes, (size_t)len, all),
+				 WIRE_OK);
 		assert_int_equal(clerk_filter_get(sock, key, sizeof(key), &f, NULL),
 				 RUNTIME_REFUSED);
 	}
@@ -603,10 +611,12 @@ static void the_filter_that_was_not_used_for_the_longest_time_goes_first(void **
 		assert_int_equal(clerk_filter_put(sock, &i, 1, &filter, NULL), RUNTIME_OK);
 	assert_int_equal(clerk_filter_get(sock, (uint8_t[]){ 0 }, 1, &f, NULL), RUNTIME_OK);
 	free(f.insns);
-	assert_int_equal(clerk_filter_put(sock, (uint8_t[]){ 64 }, 1, &filter, NULL), RUNTIME_OK);
+	assert_int_equal(clerk_filter_put(sock, (uint8_t[]){ 64 }, 1, &filter, NULL),
+			 RUNTIME_OK);
 	assert_int_equal(clerk_filter_get(sock, (uint8_t[]){ 0 }, 1, &f, NULL), RUNTIME_OK);
 	free(f.insns);
-	assert_int_equal(clerk_filter_get(sock, (uint8_t[]){ 1 }, 1, &f, NULL), RUNTIME_REFUSED);
+	assert_int_equal(clerk_filter_get(sock, (uint8_t[]){ 1 }, 1, &f, NULL),
+			 RUNTIME_REFUSED);
 	close(sock);
 }
 
@@ -625,8 +635,9 @@ static void garbage_costs_its_sender_the_connection_and_nobody_else(void **state
 	close(bad);
 
 	bad = connect_or_start(); /* well-formed, and for somebody else */
-	assert_int_equal(wire_send(bad, &(struct wire_message){ .type = WIRE_SIGNAL, .a = 9 }, NULL),
-			 RUNTIME_OK);
+	assert_int_equal(
+		wire_send(bad, &(struct wire_message){ .type = WIRE_SIGNAL, .a = 9 }, NULL),
+		RUNTIME_OK);
 	assert_true(recv(bad, &c, 1, 0) <= 0);
 	assert_int_equal(clerk_ask(sock, one, &held, NULL), RUNTIME_OK);
 	close(bad);
@@ -698,7 +709,8 @@ static void mutated_messages_do_not_shake_the_clerk(void **state)
 	(void)state;
 	assert_int_equal(clerk_hold(sock, one, WIRE_SLOT_RING, ring, NULL), RUNTIME_OK);
 	for (unsigned i = 0; i < rounds; i++) {
-		struct wire_message m = { .type = dice(&seed) % WIRE_TYPES, .id = { 9 },
+		struct wire_message m = { .type = dice(&seed) % WIRE_TYPES,
+					  .id = { 9 },
 					  .a = dice(&seed) % 6 };
 		uint8_t bytes[WIRE_BYTES];
 		union {
@@ -778,11 +790,12 @@ static void started_by_hand_it_stays_in_the_background(void **state)
 static void wrong_options_are_a_usage_error(void **state)
 {
 	char name[] = "cordon-clerk", serve[] = "--serve", idle[] = "--idle", three[] = "3",
-	     front[] = "--foreground", word[] = "now", root[] = "--root", unknown[] = "--daemon";
+	     front[] = "--foreground", word[] = "now", root[] = "--root",
+	     unknown[] = "--daemon";
 	char *wrong[][6] = {
-		{ name, unknown }, { name, word }, { name, idle, three }, { name, front, idle, word },
-		{ name, root },	   { name, serve, front }, { name, serve, root, top },
-		{ name, serve }, /* without its two descriptors */
+		{ name, unknown },           { name, word },  { name, idle, three },
+		{ name, front, idle, word }, { name, root },  { name, serve, front },
+		{ name, serve, root, top },  { name, serve }, /* without its two descriptors */
 	};
 
 	(void)state;
@@ -826,7 +839,8 @@ int main(void)
 	};
 	const char *build = getenv("O");
 
-	snprintf(program, sizeof(program), "%s/bin/cordon-clerk", build ? build : "build/release");
+	snprintf(program, sizeof(program), "%s/bin/cordon-clerk",
+		 build ? build : "build/release");
 	if (access(program, X_OK) != 0) {
 		print_error("%s is absent: run make first\n", program);
 		return 1;

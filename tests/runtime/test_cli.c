@@ -2,11 +2,13 @@
  * exit statuses, what goes where, columns, JSON. The program runs as itself. */
 #include "tests/runtime/fixture.h"
 
-#include <jansson.h>
 #include <limits.h>
 #include <poll.h>
 #include <regex.h>
 #include <sys/sendfile.h>
+
+#include "runtime/table.h"
+#include "runtime/verb.h"
 
 struct ran {
 	int status;
@@ -151,11 +153,11 @@ static void wrong_usage_is_two_and_one_line_on_stderr(void **state)
 	(void)state;
 	program_path(program);
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
-		const char *argv[7] = { "cordon" };
+		const char *argv[9] = { "cordon", "--root", "/tmp/cordon-test-absent" };
 		struct ran r;
 
 		for (size_t a = 0; a < 5; a++)
-			argv[a + 1] = wrong[i][a];
+			argv[a + 3] = wrong[i][a];
 		r = run_argv(program, argv);
 		assert_int_equal(r.status, 2);
 		assert_string_equal(r.out, "");
@@ -204,6 +206,62 @@ static void another_programs_verb_is_run_with_its_arguments(void **state)
 						  "x", NULL });
 	assert_int_equal(r.status, 7);
 	assert_true(matches(r.out, "^/r\\|.*/cordon-hello\\|--json x$"));
+}
+
+/* ---- what all verbs print with ------------------------------------------------------- */
+
+static void a_tables_cells_are_aligned_and_cannot_command_a_terminal(void **state)
+{
+	static const char *const heads[] = { "A", "B", "C" };
+	static const char *const rows[][3] = {
+		{ "\xc3\xa9t\xc3\xa9", "x\033[2Jy", "" },
+		{ "long enough", "\xe2\x80\xae", "z" },
+	};
+	struct table *t = table_new(heads, 3);
+	char *text = NULL;
+	size_t size;
+	FILE *to = open_memstream(&text, &size);
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++)
+		assert_true(table_row(t, rows[i]));
+	table_print(t, to);
+	fclose(to);
+	assert_string_equal(text, "A            B             C\n"
+				  "\xc3\xa9t\xc3\xa9          x\\x1b[2Jy\n"
+				  "long enough  \\xe2\\x80\\xae  z\n");
+	table_free(t);
+	free(text);
+}
+
+static void durations_and_ages_have_units(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t ms; /* -1: no duration */
+	} cases[] = { { "5", 5000 },     { "0s", 0 },
+		      { "500ms", 500 },  { "2m", 120000 },
+		      { "1h", 3600000 }, { "24h", 86400000 },
+		      { "25h", -1 },     { "", -1 },
+		      { "s", -1 },       { "-1s", -1 },
+		      { "5 s", -1 },     { "5d", -1 },
+		      { "1.5s", -1 },    { "99999999999999999999", -1 } };
+	char text[VERB_TIME];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		int64_t ms = -1;
+
+		assert_int_equal(verb_duration(cases[i].text, &ms), cases[i].ms >= 0);
+		assert_int_equal(ms, cases[i].ms);
+	}
+	assert_string_equal(verb_age(-5, text), "0s");
+	assert_string_equal(verb_age(119, text), "119s");
+	assert_string_equal(verb_age(120, text), "2m");
+	assert_string_equal(verb_age(7200, text), "2h");
+	assert_string_equal(verb_age(172800, text), "2d");
+	assert_string_equal(verb_time(INT64_C(1795447772) * 1000000000, text),
+			    "2026-11-23T15:29:32Z");
 }
 
 /* ---- status --------------------------------------------------------------------------- */
@@ -360,6 +418,7 @@ static void explain_says_who_what_when_and_what_is_not_proven(void **state)
 	static const struct journal_fact facts[] = {
 		{ "command", "sh" },
 		{ "isolation.landlock", "ABI 7" },
+		{ "isolation.core-scheduling", "unavailable: Invalid argument" },
 		{ "limit.memory", "enforced (cgroup v1)" },
 		{ "limit.cpu", "absent (no controller)" },
 		{ "status", "9" },
@@ -382,13 +441,16 @@ static void explain_says_who_what_when_and_what_is_not_proven(void **state)
 	assert_true(matches(r.out, "^  memory +enforced \\(cgroup v1\\)$"));
 	assert_true(matches(r.out, "Z  RUNNING +start: a test$"));
 	assert_true(matches(r.out, "^The workload was ended by signal 9"));
-	assert_true(matches(r.out, "^  - a limit on cpu: absent \\(no controller\\)$"));
+	assert_true(
+		matches(r.out, "^  - that its cpu is limited: absent \\(no controller\\)$"));
+	assert_true(matches(r.out, "^  - that core-scheduling protects it: unavailable"));
+	assert_null(strstr(r.out, "  core-scheduling  "));
 	assert_true(matches(r.out, "^  - .*nobody wiped it"));
 	assert_true(matches(r.out, "^What to do:$"));
 	r = RUN_ROOT(f, "explain", "--json", "web");
 	object = parse(r.out, "cordon.explain/1");
 	assert_int_equal(json_array_size(json_object_get(object, "transitions")), 5);
-	assert_int_equal(json_array_size(json_object_get(object, "unproven")), 4);
+	assert_int_equal(json_array_size(json_object_get(object, "unproven")), 5);
 	assert_int_equal(json_integer_value(json_object_get(object, "wait_status")), 9);
 	json_decref(object);
 	assert_int_equal(RUN_ROOT(f, "explain", "nobody").status, 1);
@@ -657,6 +719,8 @@ int main(void)
 		cmocka_unit_test(help_and_version_are_answers),
 		cmocka_unit_test(wrong_usage_is_two_and_one_line_on_stderr),
 		cmocka_unit_test(a_misspelt_verb_gets_a_hint),
+		cmocka_unit_test(a_tables_cells_are_aligned_and_cannot_command_a_terminal),
+		cmocka_unit_test(durations_and_ages_have_units),
 		WITH_ROOT(another_programs_verb_is_run_with_its_arguments),
 		cmocka_unit_test(status_of_an_unused_root_is_empty_and_makes_nothing),
 		WITH_ROOT(status_shows_every_session_in_columns),

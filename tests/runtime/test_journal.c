@@ -25,9 +25,16 @@ static const uint8_t id[SESSION_ID_BYTES] = { 0xa1, [15] = 7 };
 static struct journal_begin begin(void)
 {
 	struct journal_begin b = {
-		.name = "web", .tenant = "acme", .class = POLICY_CLASS_SANDBOX, .euid = 1000,
-		.keeper = 42, .keeper_start = 4242, .created = 1700000000000000000,
-		.detached = true, .held = POLICY_HELD_WIPED, .kernel = POLICY_KERNEL_NONE,
+		.name = "web",
+		.tenant = "acme",
+		.class = POLICY_CLASS_SANDBOX,
+		.euid = 1000,
+		.keeper = 42,
+		.keeper_start = 4242,
+		.created = 1700000000000000000,
+		.detached = true,
+		.held = POLICY_HELD_WIPED,
+		.kernel = POLICY_KERNEL_NONE,
 	};
 
 	memcpy(b.id, id, sizeof(id));
@@ -86,7 +93,8 @@ static void move_through(struct journal_writer *w, const enum session_event *eve
 		assert_int_equal(journal_move(w, events[i], "as planned", NULL), RUNTIME_OK);
 }
 
-static const enum session_event whole_life[] = { EV_HELD, EV_START, EV_ENDING, EV_GONE, EV_CLEAN };
+static const enum session_event whole_life[] = { EV_HELD, EV_START, EV_ENDING, EV_GONE,
+						 EV_CLEAN };
 
 /* BEGIN, a batch of three facts, a whole life and one last fact: ten slots. */
 static void sample(uint8_t to[static JOURNAL_BYTES])
@@ -363,8 +371,9 @@ static void a_journal_under_another_name_is_malformed(void **state)
 
 	(void)state;
 	journal_close(w);
-	assert_int_equal(renameat(folder, FILE_NAME, folder,
-				  "b2000000000000000000000000000007.journal"), 0);
+	assert_int_equal(
+		renameat(folder, FILE_NAME, folder, "b2000000000000000000000000000007.journal"),
+		0);
 	assert_int_equal(journal_read(folder, other, &j, &torn, &e), RUNTIME_MALFORMED);
 	unlinkat(folder, "b2000000000000000000000000000007.journal", 0);
 }

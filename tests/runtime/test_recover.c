@@ -217,40 +217,43 @@ static void zeros_alone_are_removed(void **state)
 	}
 }
 
-static void what_the_clerk_holds_is_dropped_and_the_socket_removed(void **state)
+static unsigned held_by_clerk(struct fixture *f, const uint8_t id[static SESSION_ID_BYTES])
+{
+	unsigned held = 9;
+	int sock;
+
+	assert_int_equal(clerk_connect(&f->paths, NULL, &sock, NULL), RUNTIME_OK);
+	assert_int_equal(clerk_ask(sock, id, &held, NULL), RUNTIME_OK);
+	close(sock);
+	return held;
+}
+
+static void memory_is_given_back_and_the_socket_removed(void **state)
 {
 	struct fixture *f = *state;
 	struct journal_begin b = begin_of(f, false);
-	unsigned held = 9;
 	struct said said;
-	int sock;
 
 	write_journal(f, &b, SESSION_RUNNING, NULL, 0);
 	leave_socket(f, b.id);
-	start_clerk(f, b.id, WIRE_SLOT_RING, STDERR_FILENO);
+	start_clerk(f, b.id, WIRE_SLOT_TMPFS, STDERR_FILENO);
 	assert_int_equal(run_recover(f, &said), RUNTIME_OK);
 	assert_false(socket_there(f, b.id));
-	assert_int_equal(clerk_connect(&f->paths, NULL, &sock, NULL), RUNTIME_OK);
-	assert_int_equal(clerk_ask(sock, b.id, &held, NULL), RUNTIME_OK);
-	assert_int_equal(held, 0);
-	close(sock);
+	assert_int_equal(held_by_clerk(f, b.id), 0);
 }
 
-static void an_ended_sessions_output_is_dropped(void **state)
+static void output_is_kept_when_it_is_mended_and_dropped_the_next_time(void **state)
 {
 	struct fixture *f = *state;
 	struct journal_begin b = begin_of(f, false);
-	unsigned held = 9;
 	struct said said;
-	int sock;
 
-	write_journal(f, &b, SESSION_QUARANTINED, NULL, 0);
+	write_journal(f, &b, SESSION_RUNNING, NULL, 0);
 	start_clerk(f, b.id, WIRE_SLOT_RING, STDERR_FILENO);
 	assert_int_equal(run_recover(f, &said), RUNTIME_OK);
-	assert_int_equal(clerk_connect(&f->paths, NULL, &sock, NULL), RUNTIME_OK);
-	assert_int_equal(clerk_ask(sock, b.id, &held, NULL), RUNTIME_OK);
-	assert_int_equal(held, 0);
-	close(sock);
+	assert_int_equal(held_by_clerk(f, b.id), 1);
+	assert_int_equal(run_recover(f, &said), RUNTIME_OK);
+	assert_int_equal(held_by_clerk(f, b.id), 0);
 }
 
 /* ---- killing ------------------------------------------------------------------------ */
@@ -556,8 +559,8 @@ int main(void)
 		WITH_ROOT(a_session_that_held_nothing_yet_is_quarantined),
 		WITH_ROOT(a_torn_journal_is_mended),
 		WITH_ROOT(zeros_alone_are_removed),
-		WITH_ROOT(what_the_clerk_holds_is_dropped_and_the_socket_removed),
-		WITH_ROOT(an_ended_sessions_output_is_dropped),
+		WITH_ROOT(memory_is_given_back_and_the_socket_removed),
+		WITH_ROOT(output_is_kept_when_it_is_mended_and_dropped_the_next_time),
 		WITH_ROOT(processes_that_are_left_are_killed),
 		WITH_ROOT(the_first_process_is_killed_through_the_clerks_pidfd),
 		WITH_ROOT(a_process_that_only_has_the_same_number_lives_on),

@@ -25,7 +25,7 @@ static const struct edge {
 	{ SESSION_NONE, EV_HELD, SESSION_PREPARED },
 	{ SESSION_NONE, EV_HOLD_FAILED, SESSION_SCRUBBING }, /* a failed hold */
 	{ SESSION_PREPARED, EV_ATTEST, SESSION_ATTESTING },
-	{ SESSION_PREPARED, EV_START, SESSION_RUNNING },    /* without keys */
+	{ SESSION_PREPARED, EV_START, SESSION_RUNNING }, /* without keys */
 	{ SESSION_PREPARED, EV_REFUSED, SESSION_SCRUBBING },
 	{ SESSION_PREPARED, EV_ENDING, SESSION_SCRUBBING }, /* a stop before the start */
 	{ SESSION_ATTESTING, EV_AFFIRMED, SESSION_RUNNING },
@@ -78,9 +78,9 @@ static void values_outside_the_table_are_refused(void **state)
 {
 	(void)state;
 	assert_int_equal(session_next(SESSION_STATES, EV_HELD), SESSION_NONE);
-	assert_int_equal(session_next((enum session_state)-1, EV_HELD), SESSION_NONE);
+	assert_int_equal(session_next((enum session_state) - 1, EV_HELD), SESSION_NONE);
 	assert_int_equal(session_next(SESSION_NONE, SESSION_EVENTS), SESSION_NONE);
-	assert_int_equal(session_next(SESSION_NONE, (enum session_event)-1), SESSION_NONE);
+	assert_int_equal(session_next(SESSION_NONE, (enum session_event) - 1), SESSION_NONE);
 	assert_string_equal(session_state_str(SESSION_STATES), "unknown");
 	assert_string_equal(session_event_str((enum session_event)0), "unknown");
 }
@@ -169,17 +169,38 @@ static void a_gone_process_cannot_be_opened(void **state)
 
 /* ---- texts ------------------------------------------------------------------------ */
 
-static const char *const clean[] = { "", "plain", "gr\xc3\xbc\xc3\x9f""e", "\xe2\x82\xac",
-				     "\xf0\x9f\x94\x92", "\\x1b", "\xef\xbf\xbd" };
+static const char *const clean[] = { "",
+				     "plain",
+				     "gr\xc3\xbc\xc3\x9f"
+				     "e",
+				     "\xe2\x82\xac",
+				     "\xf0\x9f\x94\x92",
+				     "\\x1b",
+				     "\xef\xbf\xbd" };
 static const char *const unclean[] = {
-	"\x1b[31m", "a\nb", "\x7f", "\t",         /* controls */
-	"\xc2\x9b" "31m", "\xe2\x80\xa8",         /* C1, line separator */
-	"\xe2\x80\xae" "gpj", "\xe2\x81\xa6",     /* right-to-left override, isolate */
-	"\x80", "\xc3", "\xe2\x82", "\xf0\x9f",   /* lone and cut */
-	"\xc0\x80", "\xc1\xbf", "\xe0\x80\x80",   /* not the shortest form */
-	"\xf0\x80\x80\x80", "\xed\xa0\x80",       /* the same; a surrogate */
-	"\xf4\x90\x80\x80", "\xf5\x80\x80\x80",   /* above 10FFFF */
-	"\xff", "\xfe",
+	"\x1b[31m",
+	"a\nb",
+	"\x7f",
+	"\t", /* controls */
+	"\xc2\x9b"
+	"31m",
+	"\xe2\x80\xa8", /* C1, line separator */
+	"\xe2\x80\xae"
+	"gpj",
+	"\xe2\x81\xa6", /* right-to-left override, isolate */
+	"\x80",
+	"\xc3",
+	"\xe2\x82",
+	"\xf0\x9f", /* lone and cut */
+	"\xc0\x80",
+	"\xc1\xbf",
+	"\xe0\x80\x80", /* not the shortest form */
+	"\xf0\x80\x80\x80",
+	"\xed\xa0\x80", /* the same; a surrogate */
+	"\xf4\x90\x80\x80",
+	"\xf5\x80\x80\x80", /* above 10FFFF */
+	"\xff",
+	"\xfe",
 };
 
 static void only_whole_harmless_utf8_is_clean_text(void **state)
@@ -404,14 +425,22 @@ int main(void)
 		cmocka_unit_test(only_whole_harmless_utf8_is_clean_text),
 		cmocka_unit_test(an_escaped_text_is_clean_at_every_size),
 		cmocka_unit_test(a_finding_is_one_clean_line),
-		cmocka_unit_test_setup_teardown(folders_are_made_for_the_owner_alone, make_top, remove_top),
-		cmocka_unit_test_setup_teardown(absent_folders_are_fine_without_create, make_top, remove_top),
-		cmocka_unit_test_setup_teardown(a_parent_that_is_absent_is_not_made, make_top, remove_top),
-		cmocka_unit_test_setup_teardown(a_folder_that_others_can_enter_is_refused, make_top, remove_top),
-		cmocka_unit_test_setup_teardown(a_folder_of_another_user_is_refused, make_top, remove_top),
-		cmocka_unit_test_setup_teardown(a_link_in_place_of_an_inner_folder_is_refused, make_top, remove_top),
-		cmocka_unit_test_setup_teardown(a_relative_root_becomes_absolute, make_top, remove_top),
-		cmocka_unit_test_setup_teardown(an_ordinary_user_has_a_root_below_home, make_top, remove_top),
+		cmocka_unit_test_setup_teardown(folders_are_made_for_the_owner_alone, make_top,
+						remove_top),
+		cmocka_unit_test_setup_teardown(absent_folders_are_fine_without_create,
+						make_top, remove_top),
+		cmocka_unit_test_setup_teardown(a_parent_that_is_absent_is_not_made, make_top,
+						remove_top),
+		cmocka_unit_test_setup_teardown(a_folder_that_others_can_enter_is_refused,
+						make_top, remove_top),
+		cmocka_unit_test_setup_teardown(a_folder_of_another_user_is_refused, make_top,
+						remove_top),
+		cmocka_unit_test_setup_teardown(a_link_in_place_of_an_inner_folder_is_refused,
+						make_top, remove_top),
+		cmocka_unit_test_setup_teardown(a_relative_root_becomes_absolute, make_top,
+						remove_top),
+		cmocka_unit_test_setup_teardown(an_ordinary_user_has_a_root_below_home,
+						make_top, remove_top),
 	};
 	return cmocka_run_group_tests_name("session", tests, NULL, NULL);
 }

@@ -57,7 +57,8 @@ static void every_type_goes_through_unchanged(void **state)
 		struct runtime_error e;
 
 		wire_encode(&good[i], bytes);
-		assert_int_equal(wire_decode(bytes, sizeof(bytes), good[i].n_fds, &m, &e), RUNTIME_OK);
+		assert_int_equal(wire_decode(bytes, sizeof(bytes), good[i].n_fds, &m, &e),
+				 RUNTIME_OK);
 		assert_int_equal(m.type, i + 1);
 		assert_string_equal(m.text, good[i].text);
 		wire_encode(&m, again);
@@ -122,9 +123,11 @@ static void each_type_has_its_number_of_descriptors(void **state)
 	(void)state;
 	for (size_t i = 0; i < N_GOOD; i++)
 		for (size_t n = 0; n <= WIRE_FDS; n++) {
-			bool fits = n == good[i].n_fds || (good[i].type == WIRE_RUNNING && n == 1);
+			bool fits =
+				n == good[i].n_fds || (good[i].type == WIRE_RUNNING && n == 1);
 
-			assert_int_equal(decode(&good[i], n), fits ? RUNTIME_OK : RUNTIME_MALFORMED);
+			assert_int_equal(decode(&good[i], n),
+					 fits ? RUNTIME_OK : RUNTIME_MALFORMED);
 		}
 }
 
@@ -416,7 +419,8 @@ int main(void)
 		cmocka_unit_test(magic_and_type_are_checked),
 		cmocka_unit_test(each_type_has_its_number_of_descriptors),
 		cmocka_unit_test(numbers_have_ranges),
-		cmocka_unit_test(an_unclean_text_is_escaped_by_the_sender_and_refused_by_the_reader),
+		cmocka_unit_test(
+			an_unclean_text_is_escaped_by_the_sender_and_refused_by_the_reader),
 		cmocka_unit_test(descriptors_arrive_close_on_exec),
 		cmocka_unit_test(no_descriptor_stays_after_a_bad_message),
 		cmocka_unit_test(what_the_peer_would_refuse_is_not_sent),

@@ -1,0 +1,106 @@
+/*
+ * tests/bench/plan.c - what the launches need, made once: plan FOLDER [POLICY]
+ *
+ *   plan     the built-in policy's plan for /bin/true, as bytes
+ *   filter   its filter, as the kernel takes it
+ *   limits   its cgroups on this host, in the words of bare.c; may be empty
+ *   docker   the filter of that policy, where one is named
+ */
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "policy/policy.h"
+#include "runtime/cgroup.h"
+#include "tests/bench/bench.h"
+
+static void save(const char *name, const void *bytes, size_t n)
+{
+	int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	if (fd < 0 || write(fd, bytes, n) != (ssize_t)n || close(fd) < 0)
+		die(name);
+}
+
+static _Noreturn void policy_failed(const struct policy_error *e)
+{
+	policy_error_print(stderr, e);
+	fputc('\n', stderr);
+	exit(3);
+}
+
+static void save_limits(const struct policy_limits *l)
+{
+	static const uint8_t id[SESSION_ID_BYTES] = "cordon bench";
+	struct runtime_error e;
+	struct cgroup cg;
+	FILE *f = fopen("limits", "we");
+
+	if (!f || cgroup_find(CGROUP_ALL, id, &cg, &e) != RUNTIME_OK)
+		die("limits");
+	for (size_t i = 0; i < cg.n; i++) {
+		const struct cgroup_dir *d = &cg.dirs[i];
+
+		fprintf(f, "+%s\n", d->path);
+		if (d->controllers & CGROUP_MEMORY)
+			fprintf(f, d->v2 ? "memory.max=%ju\nmemory.swap.max=0\n"
+					 : "memory.limit_in_bytes=%ju\nmemory.swappiness=0\n",
+				(uintmax_t)l->memory);
+		if (d->controllers & CGROUP_PIDS)
+			fprintf(f, "pids.max=%ju\n", (uintmax_t)l->pids);
+		if (d->controllers & CGROUP_CPU)
+			fprintf(f, d->v2 ? "cpu.max=%ju 100000\n" : "cpu.cfs_quota_us=%ju\n",
+				(uintmax_t)l->cpu_milli * 100);
+	}
+	if (fclose(f) != 0)
+		die("limits");
+}
+
+static void save_plan(void)
+{
+	char *argv[] = { (char[]){ "/bin/true" }, NULL };
+	struct policy_error e = { 0 };
+	struct policy *p = NULL;
+	struct policy_plan *plan = NULL;
+	uint8_t *bytes = NULL;
+	size_t n = 0;
+
+	if (policy_builtin(&p, &e) != POLICY_OK ||
+	    policy_plan_make(p, argv, NULL, &plan, &e) != POLICY_OK)
+		policy_failed(&e);
+	if (policy_plan_encode(plan, &bytes, &n) != POLICY_OK)
+		die("plan");
+	save("plan", bytes, n);
+	save("filter", plan->filter.insns, plan->filter.n_insns * sizeof(struct sock_filter));
+	save_limits(&plan->limits);
+	free(bytes);
+	policy_plan_free(plan);
+	policy_free(p);
+}
+
+static void save_filter(const char *policy, const char *name)
+{
+	struct policy_filter f = { 0 };
+	struct policy_error e = { 0 };
+	struct policy *p = NULL;
+
+	if (policy_load(policy, &p, &e) != POLICY_OK ||
+	    policy_filter_compile(p, &f, &e) != POLICY_OK)
+		policy_failed(&e);
+	save(name, f.insns, f.n_insns * sizeof(struct sock_filter));
+	policy_filter_clear(&f);
+	policy_free(p);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2 || argc > 3)
+		return 2;
+	if (chdir(argv[1]) < 0)
+		die(argv[1]);
+	save_plan();
+	if (argc == 3)
+		save_filter(argv[2], "docker");
+	return 0;
+}
