@@ -292,7 +292,8 @@ static void explain_scrub(FILE *to, const struct policy_plan *p)
 
 	fprintf(to, "When it ends, %s; %s.\n",
 		p->held == POLICY_HELD_WIPED
-			? "its memory is zeroed and read back before anybody else can have it"
+			? "it is clean only once its memory was zeroed and read back, before "
+			  "anybody else can have it"
 			: "nothing is demanded of its own memory",
 		kernel[p->kernel]);
 	fputs(p->witness == POLICY_WITNESS_REQUIRED ? "The audit log must be witnessed.\n"

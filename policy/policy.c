@@ -58,7 +58,6 @@ static enum policy_status sandbox_defaults(struct reading *rd)
 	memcpy(p->rlimits, default_rlimits, sizeof(default_rlimits));
 	p->n_rlimits = sizeof(default_rlimits) / sizeof(default_rlimits[0]);
 	p->user = user_tenant;
-	p->cwd = folder_root;
 	p->umask = 022;
 	p->oom_score_adj = OOM_FIRST;
 	plan->hostname = plan->tenant;
@@ -860,6 +859,9 @@ static enum policy_status finish_sandbox(struct reading *rd)
 	p->home = arena_printf(rd->arena, "/home/%s", p->user);
 	if (!p->home)
 		return policy_fail_memory(rd->err);
+	/* An image may lack the home; our own view of the host never does. */
+	if (!p->cwd)
+		p->cwd = plan->rootfs && plan->rootfs[0] ? folder_root : p->home;
 	/* A memory file system without a size would take half of the host's memory. */
 	if (!l->tmpfs)
 		l->tmpfs = l->memory && l->memory < DEFAULT_TMPFS ? l->memory : DEFAULT_TMPFS;

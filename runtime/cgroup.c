@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/files.h"
+
 #define CPU_PERIOD_US 100000ull
 
 static const struct {
@@ -34,22 +36,6 @@ const char *cgroup_controller_str(enum cgroup_controller c)
 
 /* ---- small files -------------------------------------------------------------- */
 
-/* The whole of a small kernel file, zero-terminated; -1 with errno. */
-static ssize_t slurp(const char *path, char *buf, size_t size)
-{
-	size_t have = 0;
-	ssize_t n;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return -1;
-	while (have + 1 < size && (n = read(fd, buf + have, size - 1 - have)) > 0)
-		have += (size_t)n;
-	close(fd);
-	buf[have] = 0;
-	return (ssize_t)have;
-}
-
 static bool join(char *to, size_t size, const char *dir, const char *name)
 {
 	int n = snprintf(to, size, "%s/%s", dir, name);
@@ -60,21 +46,12 @@ static bool join(char *to, size_t size, const char *dir, const char *name)
 static int write_file(const char *dir, const char *name, const char *text)
 {
 	char path[CGROUP_PATH + 64];
-	int fd, saved;
-	ssize_t n;
 
 	if (!join(path, sizeof(path), dir, name)) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	n = write(fd, text, strlen(text));
-	saved = errno;
-	close(fd);
-	errno = saved;
-	return n == (ssize_t)strlen(text) ? 0 : -1;
+	return file_write_text(AT_FDCWD, path, text);
 }
 
 /* A word in a list that `separators` part. */
@@ -214,7 +191,8 @@ static bool v2_offers(const char *dir, const char *file, unsigned wanted)
 {
 	char path[CGROUP_PATH + 64], list[512];
 
-	if (!join(path, sizeof(path), dir, file) || slurp(path, list, sizeof(list)) < 0)
+	if (!join(path, sizeof(path), dir, file) ||
+	    file_read_text(AT_FDCWD, path, list, sizeof(list)) < 0)
 		return false;
 	for (size_t i = 0; i < N_CONTROLLERS; i++)
 		if ((wanted & controllers[i].bit) && !has_word(list, controllers[i].name, " \n"))
@@ -239,13 +217,13 @@ static bool v2_enable(const char *dir, unsigned wanted)
 }
 
 /* The nearest folder, from the caller's own upwards, that can have such children. */
-static bool v2_parent(char *dir, size_t floor, unsigned wanted)
+static bool v2_parent(char *dir, size_t floor, unsigned wanted, bool look)
 {
 	for (;;) {
 		char *slash;
 
 		if (v2_offers(dir, "cgroup.controllers", wanted) && access(dir, W_OK) == 0 &&
-		    v2_enable(dir, wanted))
+		    (look || v2_enable(dir, wanted)))
 			return true;
 		slash = strrchr(dir, '/');
 		if (!slash || (size_t)(slash - dir) < floor)
@@ -290,8 +268,8 @@ static bool add_dir(struct cgroup *cg, const char *parent, const char *leaf, uns
 	return true;
 }
 
-void cgroup_find_on(const struct cgroup_host *host, unsigned wanted,
-				   const uint8_t id[static SESSION_ID_BYTES], struct cgroup *ret)
+void cgroup_find_on(const struct cgroup_host *host, unsigned wanted, bool look,
+		    const uint8_t id[static SESSION_ID_BYTES], struct cgroup *ret)
 {
 	char leaf[8 + SESSION_ID_HEX] = "cordon-", dir[CGROUP_PATH];
 	struct cgroup cg = { 0 };
@@ -309,23 +287,24 @@ void cgroup_find_on(const struct cgroup_host *host, unsigned wanted,
 	if (wanted && cgroup_locate(host, NULL, dir, &floor)) {
 		unsigned v2 = v2_known(dir, floor, wanted);
 
-		if (v2 && v2_parent(dir, floor, v2) && add_dir(&cg, dir, leaf, v2, true))
+		if (v2 && v2_parent(dir, floor, v2, look) && add_dir(&cg, dir, leaf, v2, true))
 			cg.served |= v2;
 	}
 	*ret = cg;
 }
 
-enum runtime_status cgroup_find(unsigned wanted, const uint8_t id[static SESSION_ID_BYTES],
-				struct cgroup *ret, struct runtime_error *reterr)
+enum runtime_status cgroup_find(unsigned wanted, bool look,
+				const uint8_t id[static SESSION_ID_BYTES], struct cgroup *ret,
+				struct runtime_error *reterr)
 {
 	static char self[1 << 14], mountinfo[1 << 18];
 	const struct cgroup_host host = { .self = self, .mountinfo = mountinfo };
 
-	if (slurp("/proc/self/cgroup", self, sizeof(self)) < 0 ||
-	    slurp("/proc/self/mountinfo", mountinfo, sizeof(mountinfo)) < 0)
+	if (file_read_text(AT_FDCWD, "/proc/self/cgroup", self, sizeof(self)) < 0 ||
+	    file_read_text(AT_FDCWD, "/proc/self/mountinfo", mountinfo, sizeof(mountinfo)) < 0)
 		return runtime_fail(reterr, RUNTIME_SYSTEM, "/proc/self", "mount /proc",
 				    "cannot read where the cgroups are: %s", strerror(errno));
-	cgroup_find_on(&host, wanted, id, ret);
+	cgroup_find_on(&host, wanted, look, id, ret);
 	return RUNTIME_OK;
 }
 
@@ -343,7 +322,7 @@ static enum runtime_status set_number(const char *dir, const char *file, uint64_
 	if (write_file(dir, file, text) < 0)
 		return runtime_fail(reterr, RUNTIME_SYSTEM, dir, "run `cordon doctor`",
 				    "cannot write %s to %s: %s", text, file, strerror(errno));
-	if (!join(path, sizeof(path), dir, file) || slurp(path, text, sizeof(text)) < 0)
+	if (!join(path, sizeof(path), dir, file) || file_read_text(AT_FDCWD, path, text, sizeof(text)) < 0)
 		return runtime_fail(reterr, RUNTIME_SYSTEM, dir, "", "cannot read %s back: %s",
 				    file, strerror(errno));
 	got = strtoull(text, NULL, 10);
@@ -448,6 +427,49 @@ enum runtime_status cgroup_attach(const struct cgroup *cg, pid_t pid, struct run
 	return RUNTIME_OK;
 }
 
+void cgroup_close(struct cgroup_entry *entry)
+{
+	if (entry->into >= 0)
+		close(entry->into);
+	for (size_t i = 0; i < entry->n; i++)
+		close(entry->tasks[i]);
+	*entry = (struct cgroup_entry){ .into = -1 };
+}
+
+enum runtime_status cgroup_open(const struct cgroup *cg, struct cgroup_entry *ret,
+				struct runtime_error *reterr)
+{
+	struct cgroup_entry e = { .into = -1 };
+	char path[CGROUP_PATH + 64];
+
+	for (size_t i = 0; i < cg->n; i++) {
+		const struct cgroup_dir *d = &cg->dirs[i];
+		int fd = -1;
+
+		if (d->v2)
+			e.into = fd = open(d->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		else if (join(path, sizeof(path), d->path, "tasks"))
+			e.tasks[e.n] = fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd < 0) {
+			runtime_fail(reterr, RUNTIME_SYSTEM, d->path, "run `cordon doctor`",
+				     "cannot open the session's cgroup: %s", strerror(errno));
+			cgroup_close(&e);
+			return RUNTIME_SYSTEM;
+		}
+		e.n += !d->v2;
+	}
+	*ret = e;
+	return RUNTIME_OK;
+}
+
+bool cgroup_enter(const struct cgroup_entry *entry)
+{
+	for (size_t i = 0; i < entry->n; i++)
+		if (write(entry->tasks[i], "0", 1) != 1) /* "0": the writer itself */
+			return false;
+	return true;
+}
+
 /* ---- the end -------------------------------------------------------------------- */
 
 /* By pidfd: a pid that was given to somebody else between the read and the kill is
@@ -457,7 +479,7 @@ static void kill_listed(const char *path)
 	char procs[CGROUP_PATH + 64], list[1 << 16], again[1 << 16];
 
 	if (!join(procs, sizeof(procs), path, "cgroup.procs") ||
-	    slurp(procs, list, sizeof(list)) <= 0)
+	    file_read_text(AT_FDCWD, procs, list, sizeof(list)) <= 0)
 		return;
 	for (char *p = list; *p; p += strspn(p, "\n")) {
 		char *word = p;
@@ -471,7 +493,7 @@ static void kill_listed(const char *path)
 		fd = pid > 0 ? pidfd_open(pid, 0) : -1;
 		if (fd < 0)
 			continue;
-		if (slurp(procs, again, sizeof(again)) > 0 && has_word(again, word, "\n"))
+		if (file_read_text(AT_FDCWD, procs, again, sizeof(again)) > 0 && has_word(again, word, "\n"))
 			(void)pidfd_send_signal(fd, SIGKILL, NULL, 0);
 		close(fd);
 	}

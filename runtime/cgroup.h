@@ -41,15 +41,15 @@ bool cgroup_locate(const struct cgroup_host *host, const char *controller,
 		   char ret[static CGROUP_PATH], size_t *ret_floor);
 
 /* cgroup_find() on a host as these texts describe it. */
-void cgroup_find_on(const struct cgroup_host *host, unsigned wanted,
+void cgroup_find_on(const struct cgroup_host *host, unsigned wanted, bool look,
 		    const uint8_t id[static SESSION_ID_BYTES], struct cgroup *ret);
 
 /* Chooses the folders that would serve `wanted`; makes none. On a v2 hierarchy it may
- * switch controllers on for the children of a folder that the caller may write. What
- * cannot be served is left out of ret->served; that is not an error. */
+ * switch controllers on for the children of a folder that the caller may write, unless it
+ * is only to `look`. What cannot be served is left out of ret->served; that is not an error. */
 __attribute__((warn_unused_result)) enum runtime_status
-cgroup_find(unsigned wanted, const uint8_t id[static SESSION_ID_BYTES], struct cgroup *ret,
-	    struct runtime_error *reterr);
+cgroup_find(unsigned wanted, bool look, const uint8_t id[static SESSION_ID_BYTES],
+	    struct cgroup *ret, struct runtime_error *reterr);
 
 /* Makes the folders, writes the limits, reads each back. On failure what was made is
  * removed again. */
@@ -58,6 +58,22 @@ cgroup_make(const struct cgroup *cg, const struct policy_limits *limits,
 	    struct runtime_error *reterr);
 __attribute__((warn_unused_result)) enum runtime_status
 cgroup_attach(const struct cgroup *cg, pid_t pid, struct runtime_error *reterr);
+
+/* The ways in for a process that does not exist yet. Moving somebody else's makes the
+ * kernel stop every fork on the host for a moment (an RCU wait, 10 ms and more), so a new
+ * process is born into a v2 folder (clone3's CLONE_INTO_CGROUP) and, while it has one
+ * thread, enters v1 folders by itself. */
+struct cgroup_entry {
+	int into;                /* for clone3, or -1 */
+	int tasks[CGROUP_DIRS];  /* opened by the caller, whose right it is that counts */
+	size_t n;
+};
+
+__attribute__((warn_unused_result)) enum runtime_status
+cgroup_open(const struct cgroup *cg, struct cgroup_entry *ret, struct runtime_error *reterr);
+/* In the new process, before it changes its ids. False with errno. */
+bool cgroup_enter(const struct cgroup_entry *entry);
+void cgroup_close(struct cgroup_entry *entry);
 
 /* Kills what is left in it (by pidfd) and removes one folder; a missing one is fine.
  * Bounded: about two seconds, then RUNTIME_SYSTEM. */

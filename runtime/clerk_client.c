@@ -29,9 +29,11 @@ static enum runtime_status receive(int sock, struct wire_message *ret, struct ru
 	bool closed = false;
 	enum runtime_status s = wire_receive(sock, ret, &closed, e);
 
-	if (s == RUNTIME_OK && closed)
+	if (s == RUNTIME_OK && closed) {
+		errno = ECONNRESET;
 		return runtime_fail(e, RUNTIME_SYSTEM, "clerk", NULL,
 				    "it closed the connection instead of answering");
+	}
 	return s;
 }
 
@@ -388,7 +390,8 @@ static enum runtime_status connect_once(int run_fd, int *ret_sock, bool *ret_nob
 	if (setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) != 0)
 		return runtime_fail(e, RUNTIME_SYSTEM, "clerk", NULL, "no time limit: %m");
 	s = clerk_ask(sock, nobody, &held, e);
-	*ret_nobody = s == RUNTIME_SYSTEM;
+	/* Silence is not absence: a clerk that is stopped or slow holds what it holds. */
+	*ret_nobody = s == RUNTIME_SYSTEM && errno != EAGAIN;
 	if (s == RUNTIME_OK) {
 		*ret_sock = sock;
 		sock = -1;

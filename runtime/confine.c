@@ -11,6 +11,7 @@
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <linux/securebits.h>
+#include <sched.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -391,16 +392,8 @@ static int load(const struct sock_filter *insns, size_t n, unsigned flags)
 {
 	struct sock_fprog prog = { .len = (unsigned short)n };
 
-	memcpy(&prog.filter, &insns, sizeof(insns)); /* the kernel only reads them */
+	memcpy(&prog.filter, &insns, sizeof(prog.filter)); /* the kernel only reads them */
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog) < 0 ? errno : 0;
-}
-
-int confine_calls(const struct policy_filter *f)
-{
-	const void *insns = f->insns;
-
-	return f->n_insns == 0 || f->n_insns > BPF_MAXINSNS ? EINVAL
-							    : load(insns, f->n_insns, f->flags);
 }
 
 #if defined(__x86_64__)
@@ -410,6 +403,33 @@ int confine_calls(const struct policy_filter *f)
 #else
 #error "name this architecture's AUDIT_ARCH"
 #endif
+
+/* Below every profile, whatever its author allows: each task of a sandbox is traced, or its
+ * memory could not be wiped when it dies. clone3 hides its flags behind a pointer; libc
+ * takes ENOSYS as "use clone". */
+static int load_floor(void)
+{
+	static const struct sock_filter insns[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_UNTRACED, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+
+	return load(insns, sizeof(insns) / sizeof(insns[0]), 0);
+}
+
+int confine_calls(const struct policy_filter *f)
+{
+	const void *insns = f->insns;
+	int err = f->n_insns == 0 || f->n_insns > BPF_MAXINSNS ? EINVAL : load_floor();
+
+	return err ? err : load(insns, f->n_insns, f->flags);
+}
 
 #define ALLOW_CALL(name) \
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##name, 0, 1), \

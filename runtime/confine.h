@@ -48,7 +48,8 @@ __attribute__((warn_unused_result)) enum runtime_status
 confine_files(const struct policy_plan *plan, int probe, struct confine_report *r,
 	      struct runtime_error *reterr);
 
-/* The filter; nothing but the exec may follow. Returns 0 or an errno. */
+/* The filter, on a floor that no profile opens; nothing but the exec may follow. Returns
+ * 0 or an errno. */
 int confine_calls(const struct policy_filter *f);
 /* The filter of the sandbox's first process: it may wait and end. */
 int confine_init_calls(void);

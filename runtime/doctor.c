@@ -1,6 +1,8 @@
 /* runtime/doctor.c - see doctor.h. */
 #include "runtime/doctor.h"
 
+#include "runtime/files.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -47,17 +49,10 @@ say(struct doctor_finding *f, enum doctor_result r, const char *format, ...)
 /* The beginning of a small kernel file without the last newline; false with errno. */
 static bool read_text(const char *path, char *to, size_t size)
 {
-	AUTO(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	size_t have = 0;
-	ssize_t n = 0;
+	ssize_t n = file_read_text(AT_FDCWD, path, to, size);
 
-	if (fd < 0)
-		return false;
-	while (have + 1 < size && (n = read(fd, to + have, size - 1 - have)) > 0)
-		have += (size_t)n;
-	to[have] = '\0';
-	if (have > 0 && to[have - 1] == '\n')
-		to[have - 1] = '\0';
+	if (n > 0 && to[n - 1] == '\n')
+		to[n - 1] = '\0';
 	return n >= 0;
 }
 
@@ -271,74 +266,19 @@ static void probe_cpu_flaws(const struct check *c, struct doctor_finding *f)
 		say(f, DOCTOR_OK, "the kernel mitigates every processor flaw that it knows");
 }
 
-/* Below cgroup2 the controller would be switched on for a folder's children; here it is
- * only looked for, from the caller's own folder upwards. */
-static bool on_v2(const char *controller, char folder[static PATH_MAX])
-{
-	char self[8192], list[512], path[PATH_MAX + 32], *own, *slash;
-	static const char *const tops[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
-
-	if (!read_text("/proc/self/cgroup", self, sizeof(self)))
-		return false;
-	own = strncmp(self, "0::", 3) == 0 ? self : strstr(self, "\n0::");
-	if (!own)
-		return false;
-	own = strstr(own, "::") + 2;
-	own[strcspn(own, "\n")] = '\0';
-	for (size_t i = 0; i < sizeof(tops) / sizeof(*tops); i++) {
-		snprintf(folder, PATH_MAX, "%s%s", tops[i], own);
-		for (size_t least = strlen(tops[i]); strlen(folder) >= least; *slash = '\0') {
-			snprintf(path, sizeof(path), "%s/cgroup.controllers", folder);
-			if (read_text(path, list, sizeof(list)) &&
-			    has_word(list, controller, " ") && access(folder, W_OK) == 0)
-				return true;
-			slash = strrchr(folder, '/');
-		}
-	}
-	return false;
-}
-
-/* Whether a v1 hierarchy has the controller: "4:memory:/..." or "4:cpu,cpuacct:/...". */
-static bool on_v1(const char *controller)
-{
-	char self[8192];
-	char *save = NULL;
-
-	if (!read_text("/proc/self/cgroup", self, sizeof(self)))
-		return false;
-	for (char *line = strtok_r(self, "\n", &save); line;
-	     line = strtok_r(NULL, "\n", &save)) {
-		char *list = strchr(line, ':'), *end = list ? strchr(list + 1, ':') : NULL;
-
-		if (end)
-			*end = '\0';
-		if (end && has_word(list + 1, controller, ","))
-			return true;
-	}
-	return false;
-}
-
 static void probe_cgroup(const struct check *c, struct doctor_finding *f)
 {
 	static const uint8_t id[SESSION_ID_BYTES];
-	enum cgroup_controller controller = (enum cgroup_controller)c->what;
-	const char *name = cgroup_controller_str(controller);
-	char folder[PATH_MAX];
 	struct runtime_error e;
 	struct cgroup cg;
 
-	if (!on_v1(name)) {
-		if (on_v2(name, folder))
-			say(f, DOCTOR_OK, "v2, below %.160s", folder);
-		else
-			say(f, DOCTOR_MISSING, "no hierarchy that can be written to has it");
-	} else if (cgroup_find(c->what & UINT32_MAX, id, &cg, &e) != RUNTIME_OK) {
+	if (cgroup_find(c->what & UINT32_MAX, true, id, &cg, &e) != RUNTIME_OK) {
 		say(f, DOCTOR_UNKNOWN, "%.160s", e.what);
 	} else if (cg.served) {
 		*strrchr(cg.dirs[0].path, '/') = '\0';
-		say(f, DOCTOR_OK, "v1, below %.160s", cg.dirs[0].path);
+		say(f, DOCTOR_OK, "%s, below %.160s", cg.dirs[0].v2 ? "v2" : "v1", cg.dirs[0].path);
 	} else {
-		say(f, DOCTOR_MISSING, "its v1 hierarchy cannot be written to");
+		say(f, DOCTOR_MISSING, "no hierarchy that can be written to has it");
 	}
 }
 

@@ -1,6 +1,8 @@
 /* runtime/ids.c - names of sessions, boots and processes that do not repeat. */
 #include "runtime/runtime.h"
 
+#include "runtime/files.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -28,6 +30,12 @@ void session_id_hex(const uint8_t id[static SESSION_ID_BYTES], char hex[static S
 	hex[2 * SESSION_ID_BYTES] = '\0';
 }
 
+void session_socket(const uint8_t id[static SESSION_ID_BYTES], char name[static SESSION_SOCKET])
+{
+	session_id_hex(id, name);
+	memcpy(name + SESSION_ID_HEX - 1, ".sock", sizeof(".sock"));
+}
+
 bool session_id_parse(const char *hex, uint8_t ret_id[static SESSION_ID_BYTES])
 {
 	uint8_t id[SESSION_ID_BYTES];
@@ -46,34 +54,12 @@ bool session_id_parse(const char *hex, uint8_t ret_id[static SESSION_ID_BYTES])
 	return true;
 }
 
-/* A small file of the kernel's as a text; false when it is absent or too long. */
-static bool read_small(const char *path, char *to, size_t size)
-{
-	AUTO(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	size_t have = 0;
-
-	while (fd >= 0 && have < size) {
-		ssize_t n = read(fd, to + have, size - have);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return false;
-		if (n == 0) {
-			to[have] = '\0';
-			return true;
-		}
-		have += (size_t)n;
-	}
-	return false;
-}
-
 bool boot_id(uint8_t ret[static 16])
 {
 	char text[64], hex[SESSION_ID_HEX];
 	size_t n = 0;
 
-	if (!read_small("/proc/sys/kernel/random/boot_id", text, sizeof(text)))
+	if (file_read_text(AT_FDCWD, "/proc/sys/kernel/random/boot_id", text, sizeof(text)) < 0)
 		return false;
 	for (const char *c = text; *c && *c != '\n'; c++) {
 		if (*c == '-')
@@ -92,7 +78,7 @@ uint64_t process_start_time(pid_t pid)
 	uint64_t start;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	if (pid <= 0 || !read_small(path, stat, sizeof(stat)))
+	if (pid <= 0 || file_read_text(AT_FDCWD, path, stat, sizeof(stat)) < 0)
 		return 0;
 	/* Field 2 is the name in parentheses and may hold both spaces and parentheses;
 	 * the last one closes it, and 20 spaces later field 22 starts (proc(5)). */

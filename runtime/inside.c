@@ -298,6 +298,15 @@ static void loopback_up(int sock)
 	close(fd);
 }
 
+static void enter_cgroups(const struct inside_spec *spec)
+{
+	struct cgroup_entry entry = spec->cgroup;
+
+	if (!cgroup_enter(&entry))
+		give_up_errno(spec->sock, "cgroup", "cannot enter the session's");
+	cgroup_close(&entry);
+}
+
 static void become_inner_root(const struct inside_spec *spec)
 {
 	if (spec->ids.range &&
@@ -305,7 +314,7 @@ static void become_inner_root(const struct inside_spec *spec)
 		give_up_errno(spec->sock, "user ids", "cannot become the namespace's root");
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		give_up_errno(spec->sock, "dumpable", "cannot clear it");
-	/* After the keeper put us into our cgroups, so that they are what is hidden. */
+	/* From inside our cgroups, so that they are what is hidden. */
 	if (unshare(CLONE_NEWCGROUP) < 0)
 		give_up_errno(spec->sock, "cgroup namespace", "cannot make it");
 	if (sethostname(spec->plan->hostname, strlen(spec->plan->hostname)) < 0 ||
@@ -367,8 +376,9 @@ _Noreturn void inside_main(const struct inside_spec *spec)
 	int master = -1, slave = -1;
 	pid_t pid;
 
-	fault_point("inside.cloned");
 	await(spec->sock, INSIDE_GO);
+	fault_point("inside.begun"); /* traced by now: before, its own SIGSTOP is ignored */
+	enter_cgroups(spec);
 	umask(0); /* modes below are meant as they are written */
 	become_inner_root(spec);
 	if (!spec->ids.range &&

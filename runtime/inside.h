@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "runtime/cgroup.h"
 #include "runtime/confine.h"
 #include "runtime/mounts.h"
 
@@ -20,6 +21,7 @@ struct inside_spec {
 	int stdio[3];          /* -1: the terminal */
 	bool terminal;
 	int sock;              /* this side of the pair */
+	struct cgroup_entry cgroup;
 	struct policy_rlimit extra[INSIDE_EXTRA];
 	size_t n_extra;
 };

@@ -92,7 +92,7 @@ static const char *clerk_program(void)
 
 	if (!slash)
 		return NULL;
-	strcpy(slash + 1, "cordon-clerk");
+	memcpy(slash + 1, "cordon-clerk", sizeof("cordon-clerk"));
 	return path;
 }
 
@@ -317,15 +317,14 @@ static void watch(struct keeper *k)
 
 static void clean_up(struct keeper *k)
 {
-	char sock[SESSION_ID_HEX + 5];
+	char sock[SESSION_SOCKET];
 	struct runtime_error e;
 
 	for (size_t i = 0; k->cgroup_made && i < k->cgroup.n; i++)
 		if (cgroup_remove(k->cgroup.dirs[i].path, &e) != RUNTIME_OK)
 			best_effort(journal_note(k->journal, "left-behind", k->cgroup.dirs[i].path, &e));
 	if (k->listener >= 0) {
-		session_id_hex(k->id, sock);
-		strcat(sock, ".sock");
+		session_socket(k->id, sock);
 		(void)unlinkat(k->paths.run_fd, sock, 0);
 	}
 }

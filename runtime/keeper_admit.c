@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/files.h"
+
 
 static enum runtime_status refuse(struct runtime_error *e, const char *where, const char *hint,
 				  const char *what)
@@ -36,16 +38,10 @@ static enum runtime_status check_plan(const struct policy_plan *p, struct runtim
 /* init_on_free has no file of its own: the command line is the evidence that there is. */
 static bool init_on_free(void)
 {
-	char line[4096] = "";
-	int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
+	char line[4096];
 
-	if (fd >= 0)
-		close(fd);
-	if (n <= 0)
-		return false;
-	line[n] = 0;
-	return strstr(line, "init_on_free=1") != NULL && !strstr(line, "page_poison=1");
+	return file_read_text(AT_FDCWD, "/proc/cmdline", line, sizeof(line)) > 0 &&
+	       strstr(line, "init_on_free=1") && !strstr(line, "page_poison=1");
 }
 
 static enum runtime_status check_scrub(const struct policy_plan *p, struct runtime_error *e)
@@ -72,7 +68,7 @@ static bool journal_live(const struct journal *j)
 	uint8_t boot[16];
 	int fd;
 
-	if (session_final(journal_state(j)) || !boot_id(boot) || memcmp(boot, j->begin.boot, 16))
+	if (session_final(journal_state(j)) || !boot_id(boot) || memcmp(boot, j->begin.boot, 16) != 0)
 		return false;
 	fd = process_open(j->begin.keeper, j->begin.keeper_start);
 	if (fd < 0)

@@ -18,6 +18,7 @@
 __attribute__((format(printf, 3, 4))) static void fact(struct keeper *k, const char *key,
 						       const char *format, ...)
 {
+	char text[JOURNAL_VALUE];
 	struct journal_fact *f;
 	va_list ap;
 
@@ -27,7 +28,8 @@ __attribute__((format(printf, 3, 4))) static void fact(struct keeper *k, const c
 	memset(f, 0, sizeof(*f));
 	snprintf(f->key, sizeof(f->key), "%s", key);
 	va_start(ap, format);
-	vsnprintf(f->value, sizeof(f->value), format, ap);
+	vsnprintf(text, sizeof(text), format, ap);
+	text_escape(f->value, sizeof(f->value), text);
 	va_end(ap);
 }
 
@@ -111,7 +113,7 @@ static enum runtime_status plan_limits(struct keeper *k, struct runtime_error *e
 	for (size_t i = 0; i < 3; i++)
 		if (limit_of(&k->plan->limits, all[i]))
 			wanted |= all[i];
-	s = cgroup_find(wanted, k->id, &k->cgroup, e);
+	s = cgroup_find(wanted, false, k->id, &k->cgroup, e);
 	for (size_t i = 0; i < 3 && s == RUNTIME_OK; i++) {
 		char key[32];
 
@@ -252,7 +254,7 @@ static enum runtime_status reserve_ids(struct keeper *k, struct runtime_error *e
 
 enum runtime_status keeper_prepare(struct keeper *k, const int stdio[3], struct runtime_error *reterr)
 {
-	char sock[SESSION_ID_HEX + 5];
+	char sock[SESSION_SOCKET];
 	enum runtime_status s;
 
 	fact(k, "command", "%.200s", k->plan->process.argv[0]);
@@ -271,8 +273,7 @@ enum runtime_status keeper_prepare(struct keeper *k, const int stdio[3], struct 
 		s = cgroup_make(&k->cgroup, &k->plan->limits, reterr);
 	if (s == RUNTIME_OK) {
 		k->cgroup_made = true;
-		session_id_hex(k->id, sock);
-		strcat(sock, ".sock");
+		session_socket(k->id, sock);
 		s = wire_listen(k->paths.run_fd, sock, &k->listener, reterr);
 	}
 	fault_point("limited");

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "runtime/fault.h"
+#include "runtime/files.h"
 #include "runtime/readback.h"
 
 #define EXIT_REFUSED 125
@@ -35,18 +36,9 @@ static enum runtime_status fail(struct runtime_error *e, const char *where, cons
 static int write_proc(pid_t pid, const char *name, const char *text)
 {
 	char path[64];
-	int fd, saved;
-	ssize_t n;
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	n = write(fd, text, strlen(text));
-	saved = errno;
-	close(fd);
-	errno = saved;
-	return n == (ssize_t)strlen(text) ? 0 : -1;
+	return file_write_text(AT_FDCWD, path, text);
 }
 
 static enum runtime_status map_ids(pid_t pid, const struct launcher_spec *spec,
@@ -79,8 +71,6 @@ static enum runtime_status place(pid_t pid, const struct launcher_spec *spec,
 	snprintf(text, sizeof(text), "%d", spec->plan->process.oom_score_adj);
 	if (s == RUNTIME_OK && write_proc(pid, "oom_score_adj", text) < 0)
 		s = fail(e, "oom_score_adj", "cannot set it");
-	if (s == RUNTIME_OK && spec->cgroup)
-		s = cgroup_attach(spec->cgroup, pid, e);
 	return s;
 }
 
@@ -170,23 +160,33 @@ static enum runtime_status clone_first(const struct launcher_spec *spec, struct 
 	struct inside_spec inside = { .plan = spec->plan,
 				      .ids = spec->ids,
 				      .mounts = m,
-				      .terminal = spec->terminal };
+				      .terminal = spec->terminal,
+				      .cgroup = { .into = -1 } };
 	int pair[2];
 	long pid;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return fail(e, "setup", "cannot make a socket pair");
+	l->sock = pair[0];
+	if (spec->cgroup && cgroup_open(spec->cgroup, &inside.cgroup, e) != RUNTIME_OK) {
+		close(pair[1]);
+		return RUNTIME_SYSTEM;
+	}
+	if (inside.cgroup.into >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)inside.cgroup.into;
+	}
 	memcpy(inside.stdio, spec->stdio, sizeof(inside.stdio));
 	memcpy(inside.extra, spec->extra, sizeof(inside.extra));
 	inside.n_extra = spec->n_extra;
 	inside.sock = pair[1];
-	l->sock = pair[0];
 	pid = syscall(SYS_clone3, &args, sizeof(args));
 	if (pid == 0) {
 		close(pair[0]); /* or its own copy would hide the keeper's end */
 		inside_main(&inside);
 	}
 	close(pair[1]);
+	cgroup_close(&inside.cgroup);
 	if (pid < 0) {
 		l->pidfd = -1;
 		return fail(e, "namespaces", "cannot make them");

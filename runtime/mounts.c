@@ -19,6 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/files.h"
+
 #ifndef MOUNT_ATTR_NOSYMFOLLOW
 #define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
 #endif
@@ -112,27 +114,13 @@ static int clone_tree(const char *path, uint64_t attr, bool recursive)
 
 /* ---- ownership of host folders ---------------------------------------------------- */
 
-static int write_once(pid_t pid, const char *name, const char *text)
-{
-	char path[64];
-	int fd, r;
-
-	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	r = write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -1;
-	close(fd);
-	return r;
-}
-
 /* A user namespace that only carries an id map, for an id-mapped mount: ids on disk
  * from `disk` on are shown as the host ids from `host` on. */
 static int map_namespace(uid_t disk_uid, gid_t disk_gid, uid_t host_uid, gid_t host_gid,
 			 unsigned count)
 {
-	char text[64], path[64];
-	int fd = -1;
+	char uids[40], gids[40], path[32];
+	int fd = -1, proc;
 	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL);
 
 	if (pid == 0) {
@@ -141,14 +129,15 @@ static int map_namespace(uid_t disk_uid, gid_t disk_gid, uid_t host_uid, gid_t h
 	}
 	if (pid < 0)
 		return -1;
-	snprintf(text, sizeof(text), "%u %u %u", disk_uid, host_uid, count);
-	if (write_once(pid, "uid_map", text) == 0) {
-		snprintf(text, sizeof(text), "%u %u %u", disk_gid, host_gid, count);
-		if (write_once(pid, "gid_map", text) == 0) {
-			snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
-			fd = open(path, O_RDONLY | O_CLOEXEC);
-		}
-	}
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	snprintf(uids, sizeof(uids), "%u %u %u", disk_uid, host_uid, count);
+	snprintf(gids, sizeof(gids), "%u %u %u", disk_gid, host_gid, count);
+	if (proc >= 0 && file_write_text(proc, "uid_map", uids) == 0 &&
+	    file_write_text(proc, "gid_map", gids) == 0)
+		fd = openat(proc, "ns/user", O_RDONLY | O_CLOEXEC);
+	if (proc >= 0)
+		close(proc);
 	kill(pid, SIGKILL); /* our own child, not yet waited for: the pid is still its */
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
@@ -518,7 +507,7 @@ static void passwd_text(const struct policy_plan *plan, char *passwd, char *grou
 		 "%s:x:%u:%u:%s:%s:/bin/sh\n"
 		 "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
 		 p->user, p->uid, p->gid, p->user, p->home);
-	snprintf(group, size, "root:x:0:\ntty:x:%u:\n%s:x:%u:\nnogroup:x:65534:\n", TTY_GROUP,
+	snprintf(group, size, "root:x:0:\ntty:x:%d:\n%s:x:%u:\nnogroup:x:65534:\n", TTY_GROUP,
 		 p->user, p->gid);
 }
 
@@ -705,17 +694,11 @@ static enum runtime_status mount_memory(int root, const struct policy_plan *plan
 	int fds[N] = { -1, -1, -1, -1 };
 	enum runtime_status s = RUNTIME_OK;
 
-	/* Only an attached mount can be cloned on kernels before 6.15: it stands on /tmp
-	 * for a moment. Its descriptor keeps the memory after that. */
-	if (attach(m->tmpfs[0], root, "/tmp") < 0)
-		return fail(e, "/tmp", "cannot mount it (the rootfs needs the folder)");
 	for (size_t i = 0; i < N && s == RUNTIME_OK; i++) {
 		fds[i] = make_memory_folder(m->tmpfs[0], &folders[i], &plan->process);
 		if (fds[i] < 0)
 			s = fail(e, folders[i].target, "cannot make its memory folder");
 	}
-	if (s == RUNTIME_OK && umount2("tmp", MNT_DETACH) < 0)
-		s = fail(e, "/tmp", "cannot detach the memory file system");
 	for (size_t i = 0; i < N; i++) {
 		/* An image may lack a home; where it does, the workload has /tmp. */
 		if (s == RUNTIME_OK && attach(fds[i], root, folders[i].target) < 0 &&
@@ -736,39 +719,45 @@ static enum runtime_status mount_memory(int root, const struct policy_plan *plan
 	return s;
 }
 
-/* An image's passwd is shown with the workload's line added, if that is missing. */
+/* The image's own text of `path` with `line` behind it. */
+static bool extend_text(int root, const char *path, const char *line, char *ret, size_t size)
+{
+	int fd = open_inside(root, path, O_RDONLY);
+	ssize_t n = fd < 0 ? -1 : read(fd, ret, size);
+	size_t have = n < 0 ? 0 : (size_t)n;
+
+	if (fd >= 0)
+		close(fd);
+	if (n < 0 || have + strlen(line) + 2 > size) {
+		errno = n < 0 ? errno : EFBIG;
+		return false;
+	}
+	snprintf(ret + have, size - have, "%s%s", have && ret[have - 1] != '\n' ? "\n" : "", line);
+	return true;
+}
+
+/* An image's passwd is shown with the workload's line added, if that is missing. The file
+ * that is shown lies, without a name, in our own /dev. */
 static enum runtime_status add_to_image(int root, const char *path, const char *line,
 					struct runtime_error *e)
 {
-	char old[65536], name[32];
-	int fd = open_inside(root, path, O_RDONLY), dev, fs;
-	ssize_t n;
+	char text[65536], name[32];
+	int dev = open_inside(root, "/dev", O_PATH | O_DIRECTORY), view = -1;
+	enum runtime_status s = RUNTIME_OK;
 
-	if (fd < 0)
-		return errno == ENOENT ? RUNTIME_OK : fail(e, path, "cannot read the image's file");
-	n = read(fd, old, sizeof(old) - 512);
-	close(fd);
-	if (n < 0 || (size_t)n == sizeof(old) - 512)
-		return fail(e, path, "the image's file cannot be read whole");
-	old[n] = 0;
-	if (n && old[n - 1] != '\n')
-		strcat(old, "\n");
-	strcat(old, line);
-	dev = open_inside(root, "/dev", O_PATH | O_DIRECTORY);
 	snprintf(name, sizeof(name), ".%s", strrchr(path, '/') + 1);
-	fs = -1;
-	if (dev >= 0 && write_at(dev, name, old) == 0)
-		fs = open_tree(dev, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	if (fs < 0 || set_attr(fs, DATA | MOUNT_ATTR_RDONLY, false) < 0 ||
-	    attach(fs, root, path) < 0 || unlinkat(dev, name, 0) < 0)
-		fail(e, path, "cannot show it with the workload's user");
-	else
-		n = -1;
-	if (fs >= 0)
-		close(fs);
+	if (dev >= 0 && extend_text(root, path, line, text, sizeof(text)) &&
+	    write_at(dev, name, text) == 0)
+		view = open_tree(dev, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (view < 0 || set_attr(view, DATA | MOUNT_ATTR_RDONLY, false) < 0 ||
+	    attach(view, root, path) < 0 || unlinkat(dev, name, 0) < 0)
+		s = errno == ENOENT ? RUNTIME_OK /* an image without it */
+				    : fail(e, path, "cannot show it with the workload's user");
+	if (view >= 0)
+		close(view);
 	if (dev >= 0)
 		close(dev);
-	return n < 0 ? RUNTIME_OK : RUNTIME_SYSTEM;
+	return s;
 }
 
 static bool has_id(int root, const char *path, unsigned id)
@@ -776,16 +765,16 @@ static bool has_id(int root, const char *path, unsigned id)
 	char text[65536], want[16];
 	int fd = open_inside(root, path, O_RDONLY);
 	ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+	int len = snprintf(want, sizeof(want), "%u:", id);
 
 	if (fd >= 0)
 		close(fd);
 	text[n < 0 ? 0 : n] = 0;
-	snprintf(want, sizeof(want), "%u", id);
 	for (char *line = text; *line;) {
 		char *end = strchrnul(line, '\n'), *c = memchr(line, ':', (size_t)(end - line));
 
 		c = c ? memchr(c + 1, ':', (size_t)(end - c - 1)) : NULL;
-		if (c && strncmp(c + 1, want, strlen(want)) == 0 && c[1 + strlen(want)] == ':')
+		if (c && strncmp(c + 1, want, (size_t)len) == 0)
 			return true;
 		line = *end ? end + 1 : end;
 	}
@@ -852,6 +841,10 @@ enum runtime_status mounts_enter(const struct policy_plan *plan, const struct mo
 
 	if (mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &private, sizeof(private)) < 0)
 		return fail(reterr, "/", "cannot make the mounts private");
+	/* Only an attached mount's folders can be cloned on kernels before 6.15. On the old
+	 * root's /dev it leaves with the old root, and its descriptor keeps the memory. */
+	if (move_mount(m->tmpfs[0], "", AT_FDCWD, "/dev", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return fail(reterr, "/dev", "cannot attach the memory file system");
 	if (move_mount(root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return fail(reterr, "/", "cannot attach the new root");
 	if (fchdir(root) < 0)

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "runtime/files.h"
+
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x80
 #endif
@@ -26,21 +28,6 @@ static enum runtime_status unreadable(struct runtime_error *e, const char *where
 {
 	return runtime_fail(e, RUNTIME_SYSTEM, where, "a drop that cannot be checked counts as failed",
 			    "cannot read it back: %s", strerror(errno));
-}
-
-static ssize_t read_at(int proc, const char *name, char *buf, size_t size)
-{
-	int fd = openat(proc, name, O_RDONLY | O_CLOEXEC);
-	size_t have = 0;
-	ssize_t n;
-
-	if (fd < 0)
-		return -1;
-	while (have + 1 < size && (n = read(fd, buf + have, size - 1 - have)) > 0)
-		have += (size_t)n;
-	close(fd);
-	buf[have] = 0;
-	return (ssize_t)have;
 }
 
 /* ---- /proc/PID/status -------------------------------------------------------------------- */
@@ -133,7 +120,7 @@ static enum runtime_status check_status(int proc, const struct launcher_spec *sp
 	char status[8192];
 	enum runtime_status s;
 
-	if (read_at(proc, "status", status, sizeof(status)) < 0)
+	if (file_read_text(proc, "status", status, sizeof(status)) < 0)
 		return unreadable(e, "/proc/PID/status");
 	s = expect_ids(status, spec, e);
 	if (s == RUNTIME_OK)
@@ -230,7 +217,7 @@ static enum runtime_status check_cgroups(int proc, const struct cgroup *cg, stru
 
 	if (!cg || !cg->n)
 		return RUNTIME_OK;
-	if (read_at(proc, "cgroup", text, sizeof(text)) < 0)
+	if (file_read_text(proc, "cgroup", text, sizeof(text)) < 0)
 		return unreadable(e, "/proc/PID/cgroup");
 	for (size_t i = 0; i < cg->n; i++) {
 		const char *leaf = strrchr(cg->dirs[i].path, '/');

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/pidfd.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -191,11 +192,11 @@ static enum runtime_status move_to_end(struct work *w, bool lost)
 	return s;
 }
 
-static void remove_socket(const struct paths *p, const char *hex)
+static void remove_socket(const struct paths *p, const uint8_t id[static SESSION_ID_BYTES])
 {
-	char name[SESSION_ID_HEX + 8];
+	char name[SESSION_SOCKET];
 
-	snprintf(name, sizeof(name), "%s.sock", hex);
+	session_socket(id, name);
 	if (p->run_fd >= 0)
 		(void)unlinkat(p->run_fd, name, 0); /* most often there is none */
 }
@@ -209,7 +210,7 @@ static enum runtime_status tidy(struct work *w)
 	unsigned held = 0;
 	enum runtime_status s = RUNTIME_OK;
 
-	remove_socket(w->paths, w->done.hex);
+	remove_socket(w->paths, w->id);
 	if (clerk >= 0)
 		s = clerk_ask(clerk, w->id, &held, &w->done.error);
 	if (s == RUNTIME_OK && held)
@@ -221,7 +222,7 @@ static enum runtime_status tidy(struct work *w)
  * next recovery finds it ended, and drops that as well. */
 static enum runtime_status give_up(struct work *w)
 {
-	remove_socket(w->paths, w->done.hex);
+	remove_socket(w->paths, w->id);
 	if (w->taken.n == 0)
 		return RUNTIME_OK;
 	return clerk_ended(w->observer->clerk, w->id, &w->done.error);
@@ -371,6 +372,18 @@ static bool recover_one(struct work *w, const struct observed *o)
 	return say;
 }
 
+/* A clerk that was killed left its name behind. It goes under the clerk's lock, so that it
+ * is never a successor's. */
+static void remove_clerk_socket(const struct paths *p)
+{
+	AUTO(closep) int lock = -1;
+
+	if (p->run_fd >= 0)
+		lock = openat(p->run_fd, CLERK_LOCK, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0)
+		(void)unlinkat(p->run_fd, CLERK_SOCKET, 0); /* most often there is none */
+}
+
 /* The worst of what happened: could not do it, cannot read it, fine. */
 static enum runtime_status worse(enum runtime_status s, enum recover_outcome o)
 {
@@ -409,6 +422,7 @@ enum runtime_status recover_all(const struct paths *p, recover_say *say, void *a
 		say(arg, &w.done);
 	}
 	observe_close(&ob);
+	remove_clerk_socket(p);
 	*ret_worst = worst;
 	return RUNTIME_OK;
 }

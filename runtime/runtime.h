@@ -30,6 +30,8 @@ struct runtime_error {
 __attribute__((format(printf, 5, 6))) enum runtime_status
 runtime_fail(struct runtime_error *e, enum runtime_status s, const char *where,
 	     const char *hint, const char *what, ...);
+/* The status as a value that compilers and analyzers see at the call. */
+#define runtime_fail(e, s, ...) ({ (void)(runtime_fail)(e, s, __VA_ARGS__); (s); })
 /* "cordon: WHERE: WHAT; HINT" as one line, control bytes escaped. */
 void runtime_error_print(FILE *to, const char *program, const struct runtime_error *e);
 
@@ -70,6 +72,9 @@ void paths_close(struct paths *p);
 #define SESSION_ID_BYTES 16
 #define SESSION_ID_HEX 33 /* with the final zero */
 void session_id_hex(const uint8_t id[static SESSION_ID_BYTES], char hex[static SESSION_ID_HEX]);
+#define SESSION_SOCKET (SESSION_ID_HEX + 5)
+/* "ID.sock", the name of a live session's socket in RUN. */
+void session_socket(const uint8_t id[static SESSION_ID_BYTES], char name[static SESSION_SOCKET]);
 bool session_id_parse(const char *hex, uint8_t ret_id[static SESSION_ID_BYTES]);
 
 /* This boot's id as 16 bytes; false when the kernel does not say. */

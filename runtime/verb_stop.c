@@ -36,12 +36,12 @@ static enum runtime_status ask_keeper(const struct paths *p, const struct observ
 				      int64_t grace, struct runtime_error *reterr)
 {
 	struct wire_message stop = { .type = WIRE_STOP, .a = grace };
-	char name[SESSION_ID_HEX + 8];
+	char name[SESSION_SOCKET];
 	AUTO(closep) int sock = -1;
 	enum runtime_status s;
 
 	memcpy(stop.id, o->id, sizeof(stop.id));
-	snprintf(name, sizeof(name), "%s.sock", o->hex);
+	session_socket(o->id, name);
 	s = wire_connect(p->run_fd, name, &sock, reterr);
 	return s == RUNTIME_OK ? wire_send(sock, &stop, reterr) : s;
 }

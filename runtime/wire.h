@@ -17,7 +17,7 @@
 enum wire_type {
 	/* to a keeper, on its control pair (START, first) or its socket RUN/ID.sock */
 	WIRE_START = 1, /* id, a = enum wire_start bits, text = name; fds: plan, 0, 1, 2,
-			   sessions folder, run folder; then WIRE_ROOT */
+			   sessions folder, run folder */
 	WIRE_SIGNAL,    /* a = signal for the workload's main process */
 	WIRE_STOP,      /* a = grace in ms: SIGTERM, then SIGKILL */
 	/* from a keeper to whoever started it */

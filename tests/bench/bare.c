@@ -7,7 +7,7 @@
  * It makes what the launcher makes for the built-in policy: eight namespaces, a map of
  * 65536 ids, the host view with its 18 mounts, a first process and a workload, both without
  * ids, capabilities and privileges to come, Landlock, the filter; each +FOLDER is a cgroup
- * to make, limit, enter and remove. What it leaves out is all that proves something: it
+ * (v1) to make, limit, enter and remove. What it leaves out is all that proves something: it
  * traces nobody, reads nothing back, takes every path as it is, says no reason when it
  * fails and keeps no descriptor. Root only, x86-64 and the kernels that have all of it.
  */
@@ -73,7 +73,8 @@ static const struct {
 
 static struct sock_filter filter[BPF_MAXINSNS];
 static struct sock_fprog program = { .filter = filter };
-static int root, memory, view[VIEWS], go[2];
+static int root, memory, view[VIEWS], go[2], tasks[3];
+static size_t n_tasks;
 
 /* Calls whose failure makes the measurement void. */
 #define MUST(call)                       \
@@ -193,14 +194,11 @@ static void enter_mounts(void)
 	const char *proc[] = { "subset", "pid", "hidepid", "ptraceable", NULL };
 	struct mount_attr private = { .propagation = MS_PRIVATE };
 	struct mount_attr read_only = { .attr_set = MOUNT_ATTR_RDONLY };
-	int old;
 
 	MUST(mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &private, sizeof(private)));
 	/* The memory's own top lies between the old root and ours and goes with the old one:
 	 * only an attached mount's folders can be cloned everywhere. */
-	MUST(old = open("/", O_PATH | O_CLOEXEC));
-	MUST(move_mount(memory, "", old, "",
-			MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
+	move(memory, "/dev"); /* to be cloned from, until the old root goes */
 	move(root, "/");
 	MUST(fchdir(root));
 	fill_root();
@@ -314,6 +312,8 @@ static _Noreturn void first_process(void)
 	int net, status = 0;
 	pid_t pid;
 
+	for (size_t i = 0; i < n_tasks; i++)
+		MUST(write(tasks[i], "0", 1));
 	MUST(read(go[0], &byte, 1));
 	umask(0);
 	MUST(setresgid(0, 0, 0));
@@ -338,15 +338,24 @@ static _Noreturn void first_process(void)
 
 /* ---- around it --------------------------------------------------------------------------------------- */
 
-static void write_to(const char *folder, const char *name, const char *text)
+static int open_in(const char *folder, const char *name)
 {
 	char path[512];
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/%s", folder, name);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+	if (fd < 0)
 		die(path);
+	return fd;
+}
+
+static void write_to(const char *folder, const char *name, const char *text)
+{
+	int fd = open_in(folder, name);
+
+	if (write(fd, text, strlen(text)) < 0)
+		die(name);
 	close(fd);
 }
 
@@ -360,6 +369,9 @@ static void make_cgroups(int argc, char **argv)
 		if (argv[i][0] == '+') {
 			folder = argv[i] + 1;
 			MUST(mkdir(folder, 0755));
+			if (n_tasks == sizeof(tasks) / sizeof(tasks[0]))
+				die("too many cgroups");
+			tasks[n_tasks++] = open_in(folder, "tasks");
 		} else if (value) {
 			*value = 0;
 			write_to(folder, argv[i], value + 1);
@@ -367,12 +379,10 @@ static void make_cgroups(int argc, char **argv)
 	}
 }
 
-static void for_each_cgroup(int argc, char **argv, const char *pid)
+static void remove_cgroups(int argc, char **argv)
 {
 	for (int i = 2; i < argc; i++)
-		if (argv[i][0] == '+' && pid)
-			write_to(argv[i] + 1, "cgroup.procs", pid);
-		else if (argv[i][0] == '+')
+		if (argv[i][0] == '+')
 			MUST(rmdir(argv[i] + 1));
 }
 
@@ -394,7 +404,7 @@ int main(int argc, char **argv)
 			 CLONE_NEWUTS | CLONE_NEWTIME | CLONE_CLEAR_SIGHAND,
 		.exit_signal = SIGCHLD,
 	};
-	char proc[32], number[24];
+	char proc[32];
 	int status = 0;
 	long pid;
 
@@ -407,14 +417,12 @@ int main(int argc, char **argv)
 	MUST(pid = syscall(SYS_clone3, &args, sizeof(args)));
 	if (pid == 0)
 		first_process();
-	snprintf(number, sizeof(number), "%ld", pid);
 	snprintf(proc, sizeof(proc), "/proc/%ld", pid);
 	write_to(proc, "uid_map", "0 " FIRST_ID " 65536\n");
 	write_to(proc, "gid_map", "0 " FIRST_ID " 65536\n");
 	write_to(proc, "oom_score_adj", "1000");
-	for_each_cgroup(argc, argv, number);
 	MUST(write(go[1], "", 1));
 	MUST(wait4((pid_t)pid, &status, __WALL, NULL));
-	for_each_cgroup(argc, argv, NULL);
+	remove_cgroups(argc, argv);
 	return status ? 3 : 0;
 }

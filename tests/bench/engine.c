@@ -50,7 +50,7 @@ static void make_cgroups(const struct policy_plan *plan, struct cgroup *ret)
 
 	if (getrandom(id, sizeof(id), 0) != (ssize_t)sizeof(id))
 		die("getrandom");
-	if (cgroup_find(CGROUP_ALL, id, ret, &e) != RUNTIME_OK ||
+	if (cgroup_find(CGROUP_ALL, false, id, ret, &e) != RUNTIME_OK ||
 	    cgroup_make(ret, &plan->limits, &e) != RUNTIME_OK)
 		failed(&e);
 }

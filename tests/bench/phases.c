@@ -20,6 +20,7 @@
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -53,8 +54,8 @@ static const char *const names[PHASES] = {
 	[CGROUP] = "cgroups: find, make, limit",
 	[PREPARE] = "mounts: prepare (detached)",
 	[CLONE] = "clone3, seven namespaces",
-	[MAPS] = "id maps, oom_score_adj, cgroups",
-	[NAMES] = "ids, cgroup namespace, names, lo",
+	[MAPS] = "id maps, oom_score_adj",
+	[NAMES] = "cgroups, ids, names, lo",
 	[ENTER] = "mounts: enter, pivot",
 	[FORK] = "fork of the workload",
 	[ATTRIBUTES] = "attributes, rlimits",
@@ -124,7 +125,7 @@ static void take_names(void)
 }
 
 static _Noreturn void first_process(const struct policy_plan *plan, const struct mounts_ids *ids,
-				    struct mounts *m, int go)
+				    struct mounts *m, struct cgroup_entry *cg, int go)
 {
 	struct runtime_error e;
 	int master, slave, status;
@@ -135,6 +136,9 @@ static _Noreturn void first_process(const struct policy_plan *plan, const struct
 	if (read(go, &byte, 1) != 1)
 		die("go");
 	at = now_ns();
+	if (!cgroup_enter(cg))
+		die("cgroup");
+	cgroup_close(cg);
 	take_names();
 	inside[NAMES] = lap(&at);
 	check(mounts_enter(plan, ids, m, false, &master, &slave, &e), &e);
@@ -164,16 +168,14 @@ static void write_to(pid_t pid, const char *name, const char *text)
 	close(fd);
 }
 
-static void place(pid_t pid, const struct mounts_ids *ids, const struct cgroup *cg)
+static void place(pid_t pid, const struct mounts_ids *ids)
 {
-	struct runtime_error e;
 	char map[64];
 
 	snprintf(map, sizeof(map), "0 %u 65536\n", ids->first);
 	write_to(pid, "uid_map", map);
 	write_to(pid, "gid_map", map);
 	write_to(pid, "oom_score_adj", "1000");
-	check(cgroup_attach(cg, pid, &e), &e);
 }
 
 /* All but what needs a tracer. */
@@ -185,6 +187,7 @@ static void steps(const struct launcher_spec *spec, size_t round)
 		.exit_signal = SIGCHLD,
 	};
 	struct runtime_error e;
+	struct cgroup_entry cg;
 	struct mounts m;
 	int go[2], status;
 	uint64_t at;
@@ -196,13 +199,19 @@ static void steps(const struct launcher_spec *spec, size_t round)
 	at = now_ns();
 	check(mounts_prepare(plan, &spec->ids, &m, &e), &e);
 	inside[PREPARE] = lap(&at);
+	check(cgroup_open(spec->cgroup, &cg, &e), &e);
+	if (cg.into >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)cg.into;
+	}
 	pid = syscall(SYS_clone3, &args, sizeof(args));
 	if (pid == 0)
-		first_process(plan, &spec->ids, &m, go[0]);
+		first_process(plan, &spec->ids, &m, &cg, go[0]);
+	cgroup_close(&cg);
 	inside[CLONE] = lap(&at);
 	if (pid < 0)
 		die("clone3");
-	place((pid_t)pid, &spec->ids, spec->cgroup);
+	place((pid_t)pid, &spec->ids);
 	inside[MAPS] = lap(&at);
 	if (write(go[1], "", 1) != 1 || waitpid((pid_t)pid, &status, 0) < 0 || status != 0)
 		die("steps");
@@ -256,7 +265,7 @@ static void one_round(struct launcher_spec *spec, size_t round)
 	if (getrandom(id, sizeof(id), 0) != (ssize_t)sizeof(id))
 		die("getrandom");
 	at = now_ns();
-	check(cgroup_find(CGROUP_ALL, id, &cg, &e), &e);
+	check(cgroup_find(CGROUP_ALL, false, id, &cg, &e), &e);
 	check(cgroup_make(&cg, &spec->plan->limits, &e), &e);
 	took[CGROUP][round] = lap(&at);
 	spec->cgroup = &cg;

@@ -37,7 +37,7 @@ static void save_limits(const struct policy_limits *l)
 	struct cgroup cg;
 	FILE *f = fopen("limits", "we");
 
-	if (!f || cgroup_find(CGROUP_ALL, id, &cg, &e) != RUNTIME_OK)
+	if (!f || cgroup_find(CGROUP_ALL, false, id, &cg, &e) != RUNTIME_OK)
 		die("limits");
 	for (size_t i = 0; i < cg.n; i++) {
 		const struct cgroup_dir *d = &cg.dirs[i];

@@ -24,7 +24,11 @@ struct attempt {
 	const char *name;
 	enum outcome (*make)(void);
 	const char *tries;
+	const char *needs; /* left out unless this word is given */
+	bool alone;        /* its refusal ends the whole session: not one of `all` */
 };
+
+#define TRY(n, f, t, ...) { .name = n, .make = f, .tries = t, ##__VA_ARGS__ }
 
 /* The value of NAME=VALUE on the command line, or NULL. */
 const char *word(const char *name);

@@ -8,6 +8,8 @@
 #include <linux/perf_event.h>
 #include <linux/reboot.h>
 #include <pty.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
@@ -470,51 +472,51 @@ static enum outcome inode_hog(void)
 
 /* clang-format off */
 #define KERNEL_ATTEMPTS \
-	{ "io-uring", io_uring, "make a ring whose operations no filter sees" }, \
-	{ "userfaultfd", userfault, "stop the kernel at a fault of one's own choice" }, \
-	{ "bpf", bpf_map, "make a BPF map" }, \
-	{ "perf-event", perf_counter, "open a performance counter" }, \
-	{ "fanotify", fanotify, "watch a whole file system" }, \
-	{ "memfd-secret", secret_memory, "hold memory that cannot be wiped from outside" }, \
-	{ "modify-ldt", segments, "reach the code for segment tables" }, \
-	{ "vmsplice", gift_pages, "give pages to a pipe" }, \
-	{ "move-pages", move_memory, "reach the code that moves pages" }, \
-	{ "statmount", new_mount_data, "reach young mount code" }, \
-	{ "callers-keyring", callers_key, "read a key of the caller's session keyring" }, \
-	{ "add-key", key_made, "make a key" }, \
-	{ "request-key", key_asked, "make the kernel look for a key" }, \
-	{ "settimeofday", clock_set, "set the host's clock" }, \
-	{ "reboot", rebooted, "reach reboot" }, \
-	{ "init-module", module_loaded, "load a module" }, \
-	{ "finit-module", module_from_file, "load a module from a file" }, \
-	{ "kexec", kernel_replaced, "replace the kernel" }, \
-	{ "swapoff", swap_changed, "take the host's swap away" }, \
-	{ "syslog", kernel_log, "read the kernel's log" }, \
-	{ "quotactl", quota_asked, "reach the quota code" }, \
-	{ "iopl", io_ports, "reach the machine's ports" }, \
-	{ "sethostname", named_host, "name the host" }, \
-	{ "personality", no_randomness, "switch address randomisation off" }, \
-	{ "personality-high-bits", no_randomness_high, "the same, with a bit that the kernel drops" }, \
-	{ "personality-page-zero", page_zero, "map page zero, make data executable" }, \
-	{ "int80", old_entrance, "enter the kernel as an i386 program" }, \
-	{ "int80-socket", old_entrance_socket, "open AF_VSOCK as an i386 program" }, \
-	{ "x32", x32_entrance, "call by an x32 number" }, \
-	{ "tiocsti", typed, "type into a terminal" }, \
-	{ "tiocsti-high-bits", typed_high, "the same, with a bit that the kernel drops" }, \
-	{ "tioclinux", pasted, "paste into a console" }, \
-	{ "tioclinux-high-bits", pasted_high, "the same, with a bit that the kernel drops" }, \
-	{ "tiocsetd", discipline, "load a line discipline" }, \
-	{ "dev-tty", callers_terminal, "open the caller's terminal" }, \
-	{ "sched-fifo", real_time, "run before everybody else" }, \
-	{ "nice", less_nice, "be less nice" }, \
-	{ "ioprio", disk_first, "read and write before everybody else" }, \
-	{ "mlock", locked_memory, "lock more memory than the limit" }, \
-	{ "many-files", many_files, "open more files than the limit" }, \
-	{ "hard-limit", hard_limit, "raise a hard limit" }, \
-	{ "core-dump", dumped, "have a core dumped" }, \
-	{ "fork-bomb", fork_bomb, "make more processes than the limit" }, \
-	{ "memory-hog", memory_hog, "use twice the session's memory" }, \
-	{ "memfd-hog", object_hog, "fill a memory file with twice the session's memory" }, \
-	{ "tmpfs-hog", file_hog, "write more to /tmp than it may hold" }, \
-	{ "inode-hog", inode_hog, "make more files in /tmp than it may hold" }
+	TRY("io-uring", io_uring, "make a ring whose operations no filter sees"), \
+	TRY("userfaultfd", userfault, "stop the kernel at a fault of one's own choice"), \
+	TRY("bpf", bpf_map, "make a BPF map"), \
+	TRY("perf-event", perf_counter, "open a performance counter"), \
+	TRY("fanotify", fanotify, "watch a whole file system"), \
+	TRY("memfd-secret", secret_memory, "hold memory that cannot be wiped from outside"), \
+	TRY("modify-ldt", segments, "reach the code for segment tables"), \
+	TRY("vmsplice", gift_pages, "give pages to a pipe"), \
+	TRY("move-pages", move_memory, "reach the code that moves pages"), \
+	TRY("statmount", new_mount_data, "reach young mount code"), \
+	TRY("callers-keyring", callers_key, "read a key of the caller's session keyring"), \
+	TRY("add-key", key_made, "make a key"), \
+	TRY("request-key", key_asked, "make the kernel look for a key"), \
+	TRY("settimeofday", clock_set, "set the host's clock"), \
+	TRY("reboot", rebooted, "reach reboot"), \
+	TRY("init-module", module_loaded, "load a module"), \
+	TRY("finit-module", module_from_file, "load a module from a file"), \
+	TRY("kexec", kernel_replaced, "replace the kernel"), \
+	TRY("swapoff", swap_changed, "take the host's swap away"), \
+	TRY("syslog", kernel_log, "read the kernel's log"), \
+	TRY("quotactl", quota_asked, "reach the quota code"), \
+	TRY("iopl", io_ports, "reach the machine's ports"), \
+	TRY("sethostname", named_host, "name the host"), \
+	TRY("personality", no_randomness, "switch address randomisation off"), \
+	TRY("personality-high-bits", no_randomness_high, "the same, with a bit that the kernel drops"), \
+	TRY("personality-page-zero", page_zero, "map page zero, make data executable"), \
+	TRY("int80", old_entrance, "enter the kernel as an i386 program"), \
+	TRY("int80-socket", old_entrance_socket, "open AF_VSOCK as an i386 program"), \
+	TRY("x32", x32_entrance, "call by an x32 number"), \
+	TRY("tiocsti", typed, "type into a terminal"), \
+	TRY("tiocsti-high-bits", typed_high, "the same, with a bit that the kernel drops"), \
+	TRY("tioclinux", pasted, "paste into a console"), \
+	TRY("tioclinux-high-bits", pasted_high, "the same, with a bit that the kernel drops"), \
+	TRY("tiocsetd", discipline, "load a line discipline"), \
+	TRY("dev-tty", callers_terminal, "open the caller's terminal"), \
+	TRY("sched-fifo", real_time, "run before everybody else"), \
+	TRY("nice", less_nice, "be less nice"), \
+	TRY("ioprio", disk_first, "read and write before everybody else"), \
+	TRY("mlock", locked_memory, "lock more memory than the limit"), \
+	TRY("many-files", many_files, "open more files than the limit"), \
+	TRY("hard-limit", hard_limit, "raise a hard limit"), \
+	TRY("core-dump", dumped, "have a core dumped"), \
+	TRY("fork-bomb", fork_bomb, "make more processes than the limit", .needs = "pids"), \
+	TRY("memory-hog", memory_hog, "use twice the session's memory", .needs = "memory"), \
+	TRY("memfd-hog", object_hog, "fill a memory file with twice the session's memory", .needs = "memory", .alone = true), \
+	TRY("tmpfs-hog", file_hog, "write more to /tmp than it may hold", .needs = "tmpfs"), \
+	TRY("inode-hog", inode_hog, "make more files in /tmp than it may hold")
 /* clang-format on */

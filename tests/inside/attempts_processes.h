@@ -14,7 +14,6 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/resource.h>
 #include <sys/uio.h>
 
 #include "tests/inside/attempt.h"
@@ -136,13 +135,6 @@ static enum outcome see_host(void)
 	return read(fd, name, sizeof(name) - 1) > 0 && strncmp(name, "cordon-bait", 11) == 0
 		       ? GOT_OUT
 		       : REFUSED;
-}
-
-static enum outcome limit_first(void)
-{
-	struct rlimit l;
-
-	return got(prlimit(1, RLIMIT_NOFILE, NULL, &l));
 }
 
 static enum outcome unseen_child(void)
@@ -401,52 +393,51 @@ static enum outcome attributes_cleared(void)
 
 /* clang-format off */
 #define PROCESS_ATTEMPTS \
-	{ "ptrace-first", trace_first, "trace the sandbox's first process" }, \
-	{ "ptrace-child", trace_child, "trace a process of one's own" }, \
-	{ "memory-of-first", memory_of_first, "read the first process's memory" }, \
-	{ "memory-of-child", memory_of_child, "read a child's memory" }, \
-	{ "pidfd-getfd-first", file_of_first, "take a descriptor of the first process" }, \
-	{ "kcmp", compared, "compare kernel objects" }, \
-	{ "process-madvise", advised, "advise on another process's memory" }, \
-	{ "signal-first", kill_first, "signal the first process" }, \
-	{ "signal-host", signal_host, "signal a process of the host" }, \
-	{ "see-host", see_host, "see a process of the host" }, \
-	{ "prlimit-first", limit_first, "read the first process's limits" }, \
-	{ "clone-untraced", unseen_child, "make a process that the keeper does not learn of" }, \
-	{ "setuid-0", become_root, "become the namespace's root" }, \
-	{ "setgid-0", group_root, "take group 0" }, \
-	{ "setgroups", join_groups, "join other groups" }, \
-	{ "capset", raise_caps, "raise a capability" }, \
-	{ "securebits", unlock_securebits, "unlock the secure bits" }, \
-	{ "ambient", ambient, "raise an ambient capability" }, \
-	{ "no-new-privs-off", privileges_again, "switch no_new_privs off" }, \
-	{ "set-uid-file", set_uid, "run a set-uid program of a mount" }, \
-	{ "file-capabilities", file_caps, "run a program with file capabilities" }, \
-	{ "set-uid-su", real_set_uid, "run the host's su" }, \
-	{ "unshare-user", unshare_user, "make a user namespace" }, \
-	{ "unshare-mount", unshare_mounts, "make a mount namespace" }, \
-	{ "unshare-pid", unshare_pids, "make a pid namespace" }, \
-	{ "unshare-net", unshare_net, "make a network namespace" }, \
-	{ "unshare-ipc", unshare_ipc, "make an IPC namespace" }, \
-	{ "unshare-uts", unshare_names, "make a UTS namespace" }, \
-	{ "unshare-cgroup", unshare_cgroup, "make a cgroup namespace" }, \
-	{ "unshare-time", unshare_time, "make a time namespace" }, \
-	{ "clone-user", clone_user, "make a user namespace by clone" }, \
-	{ "clone-user-high-bits", clone_user_high, "the same, with a bit that the kernel drops" }, \
-	{ "clone3-user", clone3_user, "make a user namespace by clone3, whose flags no filter sees" }, \
-	{ "setns-own", join_own, "enter a namespace" }, \
-	{ "setns-first", join_first, "enter the first process's mount namespace" }, \
-	{ "milder-filter", milder_filter, "load a filter that allows everything" }, \
-	{ "mount-tmpfs", mount_memory, "mount memory" }, \
-	{ "mount-proc", mount_proc_whole, "mount a whole /proc" }, \
-	{ "mount-cgroup", mount_cgroups, "mount the control groups (CVE-2022-0492)" }, \
-	{ "mount-bind", mount_bind, "mount /usr elsewhere" }, \
-	{ "remount-usr", remount_usr, "make /usr writable" }, \
-	{ "umount-usr", unmount_usr, "take /usr away" }, \
-	{ "pivot-root", pivoted, "change the root" }, \
-	{ "chroot", chrooted, "change the root the old way" }, \
-	{ "fsopen", fs_opened, "make a file system (CVE-2022-0185)" }, \
-	{ "open-tree", tree_cloned, "clone a mount" }, \
-	{ "move-mount", tree_moved, "move a mount" }, \
-	{ "mount-setattr", attributes_cleared, "clear a mount's attributes" }
+	TRY("ptrace-first", trace_first, "trace the sandbox's first process"), \
+	TRY("ptrace-child", trace_child, "trace a process of one's own"), \
+	TRY("memory-of-first", memory_of_first, "read the first process's memory"), \
+	TRY("memory-of-child", memory_of_child, "read a child's memory"), \
+	TRY("pidfd-getfd-first", file_of_first, "take a descriptor of the first process"), \
+	TRY("kcmp", compared, "compare kernel objects"), \
+	TRY("process-madvise", advised, "advise on another process's memory"), \
+	TRY("signal-first", kill_first, "signal the first process"), \
+	TRY("signal-host", signal_host, "signal a process of the host"), \
+	TRY("see-host", see_host, "see a process of the host"), \
+	TRY("clone-untraced", unseen_child, "make a process that the keeper does not learn of"), \
+	TRY("setuid-0", become_root, "become the namespace's root"), \
+	TRY("setgid-0", group_root, "take group 0"), \
+	TRY("setgroups", join_groups, "join other groups"), \
+	TRY("capset", raise_caps, "raise a capability"), \
+	TRY("securebits", unlock_securebits, "unlock the secure bits"), \
+	TRY("ambient", ambient, "raise an ambient capability"), \
+	TRY("no-new-privs-off", privileges_again, "switch no_new_privs off"), \
+	TRY("set-uid-file", set_uid, "run a set-uid program of a mount"), \
+	TRY("file-capabilities", file_caps, "run a program with file capabilities"), \
+	TRY("set-uid-su", real_set_uid, "run the host's su"), \
+	TRY("unshare-user", unshare_user, "make a user namespace"), \
+	TRY("unshare-mount", unshare_mounts, "make a mount namespace"), \
+	TRY("unshare-pid", unshare_pids, "make a pid namespace"), \
+	TRY("unshare-net", unshare_net, "make a network namespace"), \
+	TRY("unshare-ipc", unshare_ipc, "make an IPC namespace"), \
+	TRY("unshare-uts", unshare_names, "make a UTS namespace"), \
+	TRY("unshare-cgroup", unshare_cgroup, "make a cgroup namespace"), \
+	TRY("unshare-time", unshare_time, "make a time namespace"), \
+	TRY("clone-user", clone_user, "make a user namespace by clone"), \
+	TRY("clone-user-high-bits", clone_user_high, "the same, with a bit that the kernel drops"), \
+	TRY("clone3-user", clone3_user, "make a user namespace by clone3, whose flags no filter sees"), \
+	TRY("setns-own", join_own, "enter a namespace"), \
+	TRY("setns-first", join_first, "enter the first process's mount namespace"), \
+	TRY("milder-filter", milder_filter, "load a filter that allows everything"), \
+	TRY("mount-tmpfs", mount_memory, "mount memory"), \
+	TRY("mount-proc", mount_proc_whole, "mount a whole /proc"), \
+	TRY("mount-cgroup", mount_cgroups, "mount the control groups (CVE-2022-0492)"), \
+	TRY("mount-bind", mount_bind, "mount /usr elsewhere"), \
+	TRY("remount-usr", remount_usr, "make /usr writable"), \
+	TRY("umount-usr", unmount_usr, "take /usr away"), \
+	TRY("pivot-root", pivoted, "change the root"), \
+	TRY("chroot", chrooted, "change the root the old way"), \
+	TRY("fsopen", fs_opened, "make a file system (CVE-2022-0185)"), \
+	TRY("open-tree", tree_cloned, "clone a mount"), \
+	TRY("move-mount", tree_moved, "move a mount"), \
+	TRY("mount-setattr", attributes_cleared, "clear a mount's attributes")
 /* clang-format on */

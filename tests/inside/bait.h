@@ -168,7 +168,7 @@ static inline void bait_files(struct bait *b, const char *dir, const char *progr
 	if (geteuid() == 0)
 		bait_need(setxattr(path, "security.capability", caps, sizeof(caps), 0) == 0, path);
 	bait_text(dir, "shown", BAIT_SECRET, 0666);
-	bait_text(dir, "interpreter", "#!/proc/self/exe\n", 0755);
+	bait_text(dir, "interpreter", "#!/proc/self/exe --here\n", 0755);
 	bait_text(host, "canary", BAIT_SECRET, 0666);
 	bait_say(b, "host", host);
 }

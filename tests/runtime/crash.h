@@ -47,6 +47,7 @@ struct world {
 
 struct seen { /* one session as `cordon status --json` shows it */
 	bool there, keeper_alive;
+	pid_t keeper;
 	char state[16], note[200], assurance[40];
 	int held;
 };
@@ -415,13 +416,15 @@ static inline void copy_text(const json_t *o, const char *key, char *to, size_t 
 
 static inline void status(struct world *w, struct seen *ret)
 {
-	static const char *const words[] = { "status", "--json", NULL };
-	static char answer[1 << 17];
+	const char *const words[] = { "status", "--json", find_session(w) ? w->hex : NULL, NULL };
+	char answer[1 << 14];
 	int exit_status = cordon(w, answer, sizeof(answer), words);
 	json_t *whole = json_loads(answer, 0, NULL), *s, *a;
 
-	must(w, exit_status == 0 && whole, "status: exit %d, %s", exit_status, answer);
 	memset(ret, 0, sizeof(*ret));
+	if (exit_status == 1 && w->hex[0]) /* there was one, and it was removed */
+		return;
+	must(w, exit_status == 0 && whole, "status: exit %d, %s", exit_status, answer);
 	s = json_array_get(json_object_get(whole, "sessions"), 0);
 	if (s) {
 		a = json_object_get(s, "assurance");
@@ -432,8 +435,9 @@ static inline void status(struct world *w, struct seen *ret)
 			 json_string_value(json_object_get(a, "held")),
 			 json_string_value(json_object_get(a, "kernel")));
 		ret->held = (int)json_integer_value(json_object_get(s, "held_descriptors"));
-		ret->keeper_alive = json_is_true(
-			json_object_get(json_object_get(s, "keeper"), "alive"));
+		a = json_object_get(s, "keeper");
+		ret->keeper_alive = json_is_true(json_object_get(a, "alive"));
+		ret->keeper = (pid_t)json_integer_value(json_object_get(a, "pid"));
 	}
 	json_decref(whole);
 }

@@ -130,7 +130,7 @@ static void v2_takes_the_nearest_folder_that_passes_controllers_on(void **state)
 	put("user/cgroup.subtree_control", "memory pids cpu\n");
 	put("user/session/cgroup.controllers", "cpu memory\n"); /* pids is missing here */
 	put("user/session/cgroup.subtree_control", "\n");
-	cgroup_find_on(&host, CGROUP_ALL, id, &cg);
+	cgroup_find_on(&host, CGROUP_ALL, false, id, &cg);
 	assert_int_equal(cg.served, CGROUP_ALL);
 	assert_int_equal(cg.n, 1);
 	assert_true(cg.dirs[0].v2);
@@ -145,12 +145,12 @@ static void v2_serves_what_the_kernel_has_and_no_more(void **state)
 
 	(void)state;
 	put("cgroup.controllers", "hugetlb\n");
-	cgroup_find_on(&host, CGROUP_ALL, id, &cg);
+	cgroup_find_on(&host, CGROUP_ALL, false, id, &cg);
 	assert_int_equal(cg.served, 0);
 	assert_int_equal(cg.n, 0);
 	put("cgroup.controllers", "cpu pids\n");
 	put("cgroup.subtree_control", "cpu pids\n");
-	cgroup_find_on(&host, CGROUP_ALL, id, &cg);
+	cgroup_find_on(&host, CGROUP_ALL, false, id, &cg);
 	assert_int_equal(cg.served, CGROUP_PIDS | CGROUP_CPU);
 }
 
@@ -167,7 +167,7 @@ static void hybrid_hosts_use_both(void **state)
 		 host.mountinfo, top);
 	host.mountinfo = mountinfo;
 	host.self = "4:memory:/\n0::/\n";
-	cgroup_find_on(&host, CGROUP_ALL, id, &cg);
+	cgroup_find_on(&host, CGROUP_ALL, false, id, &cg);
 	assert_int_equal(cg.served, CGROUP_MEMORY | CGROUP_PIDS);
 	assert_int_equal(cg.n, 2);
 	assert_false(cg.dirs[0].v2);
