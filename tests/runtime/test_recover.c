@@ -413,7 +413,7 @@ static bool make_cgroups(const struct journal_begin *b, pid_t pid, struct journa
 	static const struct policy_limits limits = { .pids = 16 };
 	struct cgroup cg;
 
-	if (cgroup_find(CGROUP_PIDS | CGROUP_CPU, b->id, &cg, NULL) != RUNTIME_OK ||
+	if (cgroup_find(CGROUP_PIDS | CGROUP_CPU, false, b->id, &cg, NULL) != RUNTIME_OK ||
 	    !cg.served || cgroup_make(&cg, &limits, NULL) != RUNTIME_OK)
 		return false;
 	assert_int_equal(cgroup_attach(&cg, pid, NULL), RUNTIME_OK);
