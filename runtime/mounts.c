@@ -38,6 +38,16 @@ static enum runtime_status fail(struct runtime_error *e, const char *where, cons
 			    "%s: %s", what, strerror(errno));
 }
 
+/* A target that cannot be reached or made is the root's matter, not the host's. */
+static enum runtime_status fail_target(struct runtime_error *e, const char *target)
+{
+	return runtime_fail(e, RUNTIME_SYSTEM, target,
+			    errno == ENOENT || errno == EROFS || errno == ELOOP || errno == ENOTDIR
+				    ? "the rootfs needs a real folder there, no symbolic link"
+				    : "`cordon doctor` says what this host can",
+			    "cannot mount it: %s", strerror(errno));
+}
+
 /* ---- making detached mounts -------------------------------------------------------- */
 
 /* A new file system with its options, NULL-terminated pairs; a NULL value is a flag. An
@@ -593,7 +603,7 @@ static enum runtime_status build_dev(int root, bool skeleton, struct runtime_err
 		if (fs < 0 || attach(fs, root, "/dev") < 0) {
 			if (fs >= 0)
 				close(fs);
-			return fail(e, "/dev", "cannot mount it (the rootfs needs the folder)");
+			return fail_target(e, "/dev");
 		}
 		dev = fs;
 	} else {
@@ -631,7 +641,7 @@ static enum runtime_status mount_own(int root, const char *type, const char *con
 	enum runtime_status s = RUNTIME_OK;
 
 	if (fd < 0 || attach(fd, root, target) < 0)
-		s = fail(e, target, "cannot mount it");
+		s = fail_target(e, target);
 	if (fd >= 0)
 		close(fd);
 	return s;
@@ -703,15 +713,14 @@ static enum runtime_status mount_memory(int root, const struct policy_plan *plan
 		/* An image may lack a home; where it does, the workload has /tmp. */
 		if (s == RUNTIME_OK && attach(fds[i], root, folders[i].target) < 0 &&
 		    !(!m->skeleton && folders[i].private && errno == ENOENT))
-			s = fail(e, folders[i].target,
-				 "cannot mount it (the rootfs needs the folder)");
+			s = fail_target(e, folders[i].target);
 		if (fds[i] >= 0)
 			close(fds[i]);
 	}
 	for (size_t i = 1; i < m->n_tmpfs && s == RUNTIME_OK; i++) {
 		if (make_target(root, m->tmpfs_target[i], false) < 0 ||
 		    attach(m->tmpfs[i], root, m->tmpfs_target[i]) < 0)
-			s = fail(e, m->tmpfs_target[i], "cannot mount it");
+			s = fail_target(e, m->tmpfs_target[i]);
 		else if (fchownat(m->tmpfs[i], "", plan->process.uid, plan->process.gid,
 				  AT_EMPTY_PATH) < 0)
 			s = fail(e, m->tmpfs_target[i], "cannot give it to the workload");
@@ -820,6 +829,19 @@ static enum runtime_status make_terminal(int root, const struct policy_process *
 	return RUNTIME_OK;
 }
 
+/* What we filled, the workload must not. An image's own root is read-only from the start. */
+static enum runtime_status close_to_writing(int root, const char *path, struct runtime_error *e)
+{
+	int fd = open_inside(root, path, O_PATH | O_DIRECTORY);
+	enum runtime_status s = RUNTIME_OK;
+
+	if (fd < 0 || set_attr(fd, MOUNT_ATTR_RDONLY, false) < 0)
+		s = fail(e, path, "cannot make it read-only");
+	if (fd >= 0)
+		close(fd);
+	return s;
+}
+
 static enum runtime_status enter_root(struct runtime_error *e)
 {
 	/* The working folder is the new root; pivot_root(".", ".") stacks the
@@ -866,11 +888,11 @@ enum runtime_status mounts_enter(const struct policy_plan *plan, const struct mo
 	for (size_t i = 0; i < m->n_views && s == RUNTIME_OK; i++)
 		if (make_target(root, m->views[i].target, m->views[i].file) < 0 ||
 		    attach(m->views[i].fd, root, m->views[i].target) < 0)
-			s = fail(reterr, m->views[i].target, "cannot mount it");
+			s = fail_target(reterr, m->views[i].target);
 	if (s == RUNTIME_OK && terminal)
 		s = make_terminal(root, &plan->process, ret_master, ret_slave, reterr);
-	if (s == RUNTIME_OK && m->skeleton && set_attr(root, MOUNT_ATTR_RDONLY, false) < 0)
-		s = fail(reterr, "/", "cannot make the root read-only");
+	if (s == RUNTIME_OK)
+		s = close_to_writing(root, m->skeleton ? "/" : "/dev", reterr);
 	if (s == RUNTIME_OK)
 		s = enter_root(reterr);
 	return s;

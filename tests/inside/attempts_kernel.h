@@ -273,6 +273,15 @@ static enum outcome discipline(void)
 	return on_terminal(TIOCSETD, &n_tty);
 }
 
+/* The caller's: what is typed here, his shell reads when the session is over. */
+static enum outcome typed_to_caller(void)
+{
+	int tty = open("/dev/tty", O_RDWR | O_CLOEXEC);
+	char c = 'x';
+
+	return tty < 0 ? REFUSED : got(ioctl(tty, TIOCSTI, &c));
+}
+
 static enum outcome callers_terminal(void)
 {
 	return opened("/dev/tty", O_RDWR);
@@ -507,6 +516,7 @@ static enum outcome inode_hog(void)
 	TRY("tioclinux-high-bits", pasted_high, "the same, with a bit that the kernel drops"), \
 	TRY("tiocsetd", discipline, "load a line discipline"), \
 	TRY("dev-tty", callers_terminal, "open the caller's terminal"), \
+	TRY("dev-tty-tiocsti", typed_to_caller, "type into the caller's terminal (CVE-2017-5226)"), \
 	TRY("sched-fifo", real_time, "run before everybody else"), \
 	TRY("nice", less_nice, "be less nice"), \
 	TRY("ioprio", disk_first, "read and write before everybody else"), \

@@ -32,7 +32,7 @@
 struct bait {
 	char words[BAIT_WORDS][256];
 	size_t n;
-	int tcp, abstract, shm;
+	int tcp, abstract, clerk, shm;
 	mqd_t mq;
 	char mq_name[32];
 	pid_t pid;
@@ -150,6 +150,26 @@ static inline void bait_text(const char *dir, const char *name, const char *text
 	close(fd);
 }
 
+/* A folder like that of a state root, with a socket like the clerk's. */
+static inline void bait_state(struct bait *b, const char *host)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	char state[300], run[320];
+
+	snprintf(state, sizeof(state), "%s/state", host);
+	snprintf(run, sizeof(run), "%s/run", state);
+	bait_need((mkdir(state, 0700) == 0 || errno == EEXIST) &&
+			  (mkdir(run, 0700) == 0 || errno == EEXIST),
+		  run);
+	snprintf(un.sun_path, sizeof(un.sun_path), "%.90s/clerk.sock", run);
+	unlink(un.sun_path);
+	b->clerk = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	bait_need(bind(b->clerk, (struct sockaddr *)&un, sizeof(un)) == 0 &&
+			  listen(b->clerk, 8) == 0,
+		  un.sun_path);
+	bait_say(b, "root", state);
+}
+
 /* In `dir`: what the sandbox is shown read-only at /mnt/bait. Beside it, `dir`.host: what
  * it is not shown at all. `program` is this test's own, which a set-id bit makes bait. */
 static inline void bait_files(struct bait *b, const char *dir, const char *program)
@@ -171,6 +191,7 @@ static inline void bait_files(struct bait *b, const char *dir, const char *progr
 	bait_text(dir, "interpreter", "#!/proc/self/exe --here\n", 0755);
 	bait_text(host, "canary", BAIT_SECRET, 0666);
 	bait_say(b, "host", host);
+	bait_state(b, host);
 }
 
 static inline void bait_make(struct bait *b, const char *dir, const char *program)
@@ -205,4 +226,5 @@ static inline void bait_end(struct bait *b)
 	mq_unlink(b->mq_name);
 	close(b->tcp);
 	close(b->abstract);
+	close(b->clerk);
 }
