@@ -135,7 +135,9 @@ $(O)/tests/bench/%: $(O)/tests/bench/%.o $(ARCHIVES)
 $(addprefix $(O)/tests/bench/,engine bare phases): $(O)/tests/bench/%: $(O)/tests/bench/%.o $(ARCHIVES)
 	$(Q)$(CC) $(LINK.$(VARIANT)) $(STATIC.$(VARIANT)) $(LDFLAGS) -o $@ $^
 
+# The crash tests drive the fault build.
 check: programs tests
+	$(if $(filter release,$(VARIANT)),@$(MAKE) --no-print-directory VARIANT=fault O=build/fault programs)
 	@O=$(O) tests/run $(UNIT_TESTS) $(FUZZERS) $(if $(filter release,$(VARIANT)),$(E2E_TESTS))
 
 fuzz:

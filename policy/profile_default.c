@@ -55,7 +55,7 @@ static const char allowed[] =
 	/* waiting */
 	"epoll_create epoll_create1 epoll_ctl epoll_pwait epoll_pwait2 epoll_wait eventfd "
 	"eventfd2 futex futex_requeue futex_wait futex_waitv futex_wake io_cancel io_destroy "
-	"io_getevents io_pgetevents io_setup io_submit poll ppoll pselect6 select "
+	"io_getevents io_pgetevents io_submit poll ppoll pselect6 select "
 	/* time */
 	"alarm clock_getres clock_gettime clock_nanosleep getitimer gettimeofday nanosleep "
 	"setitimer time timer_create timer_delete timer_getoverrun timer_gettime "
@@ -71,7 +71,7 @@ static const char allowed[] =
 
 /* Asked for by programs that go on without: "not there" is what they understand. */
 static const char absent[] =
-	"cachestat clone3 io_uring_enter io_uring_register io_uring_setup listmount "
+	"cachestat clone3 io_setup io_uring_enter io_uring_register io_uring_setup listmount "
 	"lsm_get_self_attr lsm_list_modules lsm_set_self_attr memfd_secret process_mrelease "
 	"statmount";
 
@@ -153,6 +153,9 @@ static const struct profile_exclusion exclusions[] = {
 	  "of no use without fanotify_init, which needs a capability" },
 	{ "adjtimex clock_adjtime",
 	  "the host's clock and its state are not the session's" },
+	{ "io_setup",
+	  "the host has one count of asynchronous operations for all, which a single session "
+	  "could use up" },
 	{ "cachestat",
 	  "tells what others read of files that are shared, such as the host's programs" },
 	{ "listmount statmount",

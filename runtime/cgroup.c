@@ -72,21 +72,6 @@ static bool has_word(const char *list, const char *word, const char *separators)
 
 /* ---- where the hierarchies are ------------------------------------------------- */
 
-/* mountinfo writes space, tab, newline and backslash as \ooo. */
-static void unescape(char *s)
-{
-	char *to = s;
-
-	for (; *s; s++)
-		if (s[0] == '\\' && s[1] && s[2] && s[3]) {
-			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
-			s += 3;
-		} else {
-			*to++ = *s;
-		}
-	*to = 0;
-}
-
 /* A line of mountinfo: ID PARENT DEV ROOT POINT OPTIONS [TAGS] - TYPE SOURCE SUPER. */
 static bool mount_matches(char *line, const char *controller, char *root, char *point)
 {
@@ -106,8 +91,8 @@ static bool mount_matches(char *line, const char *controller, char *root, char *
 	if (controller ? strcmp(type, "cgroup") != 0 || !has_word(options, controller, ",")
 		       : strcmp(type, "cgroup2") != 0)
 		return false;
-	unescape(fields[3]);
-	unescape(fields[4]);
+	file_unescape(fields[3]);
+	file_unescape(fields[4]);
 	memcpy(root, fields[3], strlen(fields[3]) + 1);
 	memcpy(point, fields[4], strlen(fields[4]) + 1);
 	return true;
@@ -352,6 +337,9 @@ static enum runtime_status limit_memory(const struct cgroup_dir *d, uint64_t byt
 		s = set_number(d->path, swap, 0, 1, reterr);
 	if (s == RUNTIME_OK && !d->v2 && exists(d->path, "memory.memsw.limit_in_bytes"))
 		s = set_number(d->path, "memory.memsw.limit_in_bytes", bytes, page, reterr);
+	/* What sockets hold is not in that count; without a limit it would be the host's. */
+	if (s == RUNTIME_OK && !d->v2 && exists(d->path, "memory.kmem.tcp.limit_in_bytes"))
+		s = set_number(d->path, "memory.kmem.tcp.limit_in_bytes", bytes / 8, page, reterr);
 	if (s == RUNTIME_OK && d->v2)
 		s = set_number(d->path, "memory.oom.group", 1, 1, reterr);
 	return s;

@@ -36,3 +36,17 @@ int file_write_text(int dir, const char *name, const char *text)
 	errno = saved;
 	return n == (ssize_t)strlen(text) ? 0 : -1;
 }
+
+void file_unescape(char *s)
+{
+	char *to = s;
+
+	for (; *s; s++)
+		if (s[0] == '\\' && s[1] && s[2] && s[3]) {
+			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
+			s += 3;
+		} else {
+			*to++ = *s;
+		}
+	*to = 0;
+}

@@ -11,3 +11,5 @@
 ssize_t file_read_text(int dir, const char *name, char *buf, size_t size);
 /* 0, or -1 with errno. */
 int file_write_text(int dir, const char *name, const char *text);
+/* mountinfo writes space, tab, newline and backslash as \ooo: back to what they were. */
+void file_unescape(char *s);

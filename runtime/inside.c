@@ -376,9 +376,9 @@ _Noreturn void inside_main(const struct inside_spec *spec)
 	int master = -1, slave = -1;
 	pid_t pid;
 
+	enter_cgroups(spec); /* while the keeper maps the ids */
 	await(spec->sock, INSIDE_GO);
-	fault_point("inside.begun"); /* traced by now: before, its own SIGSTOP is ignored */
-	enter_cgroups(spec);
+	fault_point("inside.begun");
 	umask(0); /* modes below are meant as they are written */
 	become_inner_root(spec);
 	if (!spec->ids.range &&

@@ -27,7 +27,7 @@ struct inside_spec {
 };
 
 enum inside_kind {
-	INSIDE_GO = 'g',     /* keeper: ids and cgroups are in place */
+	INSIDE_GO = 'g',     /* keeper: ids are mapped, the process is traced */
 	INSIDE_BUILT = 'b',  /* first process: fds are the terminal's master (if any), then tmpfs */
 	INSIDE_READY = 'r',  /* workload: confined but for the filter; carries the report */
 	INSIDE_START = 's',  /* keeper: load the filter, exec */

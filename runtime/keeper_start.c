@@ -7,7 +7,9 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -133,6 +135,19 @@ static enum runtime_status plan_limits(struct keeper *k, struct runtime_error *e
 
 /* ---- standard streams --------------------------------------------------------------------------------------- */
 
+/* A socket stays in the network namespace that it was made in: any other than this could be
+ * connected anew, to whatever the host reaches. */
+static bool is_connected_pair(int fd)
+{
+	int domain = 0, type = 0;
+	struct sockaddr_un peer;
+	socklen_t len = sizeof(int), peer_len = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX &&
+	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM &&
+	       getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0;
+}
+
 /* A folder would be a way out (CVE-2024-21626), a disk is nobody's standard stream. */
 static enum runtime_status check_stream(int fd, int which, struct runtime_error *e)
 {
@@ -149,6 +164,9 @@ static enum runtime_status check_stream(int fd, int which, struct runtime_error 
 		return runtime_fail(e, RUNTIME_REFUSED, where,
 				    "redirect it from or to a file, pipe or terminal",
 				    "a sandbox gets no folder and no block device");
+	if (S_ISSOCK(st.st_mode) && !is_connected_pair(fd))
+		return runtime_fail(e, RUNTIME_REFUSED, where, "carry it over a pipe",
+				    "a sandbox gets no socket of the host's network");
 	return RUNTIME_OK;
 }
 
@@ -227,7 +245,7 @@ static void note_obtained(struct keeper *k)
 	if (r->rlimit_clamped)
 		fact(k, "limit.rlimits", "some were clamped to this host's hard limits");
 	fact(k, "isolation.readback",
-	     "ids, capabilities, no_new_privs, seccomp, namespaces, files: as planned");
+	     "ids, capabilities, no_new_privs, seccomp, namespaces, mounts, files: as planned");
 }
 
 /* ---- up to RUNNING ------------------------------------------------------------------------------------------------ */

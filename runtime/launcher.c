@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <linux/securebits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -147,6 +148,30 @@ static void launcher_init(struct launcher *l)
 	l->exit_code = EXIT_REFUSED;
 }
 
+/* The kernel counts what goes on in a user namespace (inotify instances, queued signals and
+ * messages, locked memory) against whoever made it as well. Made by an id of the session's
+ * own, it uses up neither root's share nor another session's. */
+static long clone_owned(const struct launcher_spec *spec, struct clone_args *args)
+{
+	int saved;
+	long pid;
+
+	if (!spec->ids.range)
+		return syscall(SYS_clone3, args, sizeof(*args));
+	/* Capabilities stay as they are over both changes. */
+	if (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) < 0 ||
+	    setresuid((uid_t)-1, spec->ids.first, (uid_t)-1) < 0)
+		return -1;
+	pid = syscall(SYS_clone3, args, sizeof(*args));
+	if (pid == 0)
+		return 0;
+	saved = errno;
+	if (setresuid((uid_t)-1, 0, (uid_t)-1) < 0 || prctl(PR_SET_SECUREBITS, 0) < 0)
+		abort(); /* its child ends with the socket, and no session goes on as nobody */
+	errno = saved;
+	return pid;
+}
+
 static enum runtime_status clone_first(const struct launcher_spec *spec, struct mounts *m,
 				       struct launcher *l, struct runtime_error *e)
 {
@@ -180,7 +205,7 @@ static enum runtime_status clone_first(const struct launcher_spec *spec, struct 
 	memcpy(inside.extra, spec->extra, sizeof(inside.extra));
 	inside.n_extra = spec->n_extra;
 	inside.sock = pair[1];
-	pid = syscall(SYS_clone3, &args, sizeof(args));
+	pid = clone_owned(spec, &args);
 	if (pid == 0) {
 		close(pair[0]); /* or its own copy would hide the keeper's end */
 		inside_main(&inside);

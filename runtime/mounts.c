@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sched.h>
 #include <signal.h>
@@ -14,12 +13,12 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "runtime/files.h"
+#include "runtime/source.h"
 
 #ifndef MOUNT_ATTR_NOSYMFOLLOW
 #define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
@@ -79,19 +78,19 @@ out:
 static int make_tmpfs(const struct mounts_ids *ids, uint64_t bytes, uint32_t mode, uint64_t attr,
 		      bool *ret_noswap)
 {
-	char size[24], inodes[24], perm[8], id[16];
+	char size[24], inodes[24], perm[8], uid[16], gid[16];
 	uint64_t n = bytes / 4096;
 	bool missed = false;
 	const char *options[] = { "size", size, "nr_inodes", inodes, "mode", perm,
-				  "uid",  id,	"gid",	     id,     "?noswap", NULL, NULL };
+				  "uid",  uid,	"gid",	     gid,    "?noswap", NULL, NULL };
 	int fd;
 
 	snprintf(size, sizeof(size), "%" PRIu64, bytes);
 	snprintf(inodes, sizeof(inodes), "%" PRIu64, n < 1024 ? 1024 : n);
 	snprintf(perm, sizeof(perm), "%o", mode);
-	snprintf(id, sizeof(id), "%u", ids->first);
-	if (!ids->range) /* made inside, where ids are the namespace's own */
-		snprintf(id, sizeof(id), "%u", geteuid());
+	/* Without a range it is made inside, where ids are the namespace's own. */
+	snprintf(uid, sizeof(uid), "%u", ids->range ? ids->first : geteuid());
+	snprintf(gid, sizeof(gid), "%u", ids->range ? ids->first : getegid());
 	fd = make_fs("tmpfs", options, attr, &missed);
 	if (ret_noswap && missed)
 		*ret_noswap = false;
@@ -106,11 +105,12 @@ static int set_attr(int fd, uint64_t attr, bool recursive)
 			     sizeof(a));
 }
 
-/* A detached copy of what is at `path`. */
-static int clone_tree(const char *path, uint64_t attr, bool recursive)
+/* A detached copy of what is at `path`, or of `dir` itself when that is empty. */
+static int clone_tree(int dir, const char *path, uint64_t attr, bool recursive)
 {
-	int fd = open_tree(AT_FDCWD, path,
-			   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0));
+	int fd = open_tree(dir, path,
+			   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (*path ? 0 : AT_EMPTY_PATH) |
+				   (recursive ? AT_RECURSIVE : 0));
 	int saved;
 
 	if (fd >= 0 && set_attr(fd, attr, recursive) < 0) {
@@ -176,30 +176,6 @@ static int own_by_workload(int fd, const struct policy_plan *plan, const struct 
 					   ids->first + plan->process.gid, 1));
 }
 
-/* ---- what may be shown ------------------------------------------------------------- */
-
-/* A policy cannot name these, but a symbolic link on the host could lead there. */
-static bool forbidden(int fd)
-{
-	static const long magics[] = { PROC_SUPER_MAGIC,   SYSFS_MAGIC,	     CGROUP_SUPER_MAGIC,
-				       CGROUP2_SUPER_MAGIC, DEVPTS_SUPER_MAGIC, SECURITYFS_MAGIC,
-				       DEBUGFS_MAGIC,	    TRACEFS_MAGIC,    BPF_FS_MAGIC,
-				       NSFS_MAGIC };
-	struct statfs fs;
-	struct stat st, root, dev;
-
-	if (fstatfs(fd, &fs) < 0 || fstat(fd, &st) < 0 || stat("/", &root) < 0)
-		return true;
-	for (size_t i = 0; i < sizeof(magics) / sizeof(magics[0]); i++)
-		if ((long)fs.f_type == magics[i])
-			return true;
-	if (stat("/dev", &dev) == 0 && st.st_dev == dev.st_dev && st.st_ino == dev.st_ino)
-		return true;
-	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
-		return true; /* devices, and sockets of host services */
-	return st.st_dev == root.st_dev && st.st_ino == root.st_ino;
-}
-
 static enum runtime_status add_view(struct mounts *m, int fd, const char *target,
 				    struct runtime_error *e)
 {
@@ -244,7 +220,7 @@ static const dev_t device_numbers[N_DEVICES] = { 0x103, 0x105, 0x107, 0x108, 0x1
 static enum runtime_status prepare_devices(struct mounts *m, struct runtime_error *e)
 {
 	for (size_t i = 0; i < N_DEVICES; i++) {
-		int fd = clone_tree(devices[i],
+		int fd = clone_tree(AT_FDCWD, devices[i],
 				    MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
 				    false);
 		struct stat st;
@@ -275,8 +251,8 @@ static enum runtime_status prepare_host_view(struct mounts *m, const struct moun
 	if (m->root < 0)
 		return fail(e, "/", "cannot make the root's tmpfs");
 	for (size_t i = 0; i < sizeof(host_views) / sizeof(host_views[0]) && s == RUNTIME_OK; i++) {
-		int fd = clone_tree(host_views[i].path, host_views[i].attr | MOUNT_ATTR_RDONLY,
-				    true);
+		int fd = clone_tree(AT_FDCWD, host_views[i].path,
+				    host_views[i].attr | MOUNT_ATTR_RDONLY, true);
 
 		if (fd >= 0)
 			s = add_view(m, fd, host_views[i].path, e);
@@ -286,16 +262,34 @@ static enum runtime_status prepare_host_view(struct mounts *m, const struct moun
 	return s;
 }
 
+/* A detached copy of a place that the plan names. */
+static enum runtime_status clone_source(const char *path, uint64_t attr, int *ret_fd,
+					struct runtime_error *e)
+{
+	int source, fd;
+	enum runtime_status s = source_open(path, &source, e);
+
+	if (s != RUNTIME_OK)
+		return s;
+	fd = clone_tree(source, "", attr, true);
+	if (fd < 0)
+		s = fail(e, path, "cannot show it in the sandbox");
+	else
+		*ret_fd = fd;
+	close(source);
+	return s;
+}
+
 static enum runtime_status prepare_rootfs(struct mounts *m, const struct policy_plan *plan,
 					  const struct mounts_ids *ids, struct runtime_error *e)
 {
 	uint64_t attr = SAFE | (plan->root_writable ? 0 : MOUNT_ATTR_RDONLY);
+	enum runtime_status s = clone_source(plan->rootfs, attr, &m->root, e);
 	struct stat st;
 
-	m->root = clone_tree(plan->rootfs, attr, true);
-	if (m->root < 0)
-		return fail(e, plan->rootfs, "cannot use it as the root");
-	if (forbidden(m->root) || fstat(m->root, &st) < 0 || !S_ISDIR(st.st_mode))
+	if (s != RUNTIME_OK)
+		return s;
+	if (fstat(m->root, &st) < 0 || !S_ISDIR(st.st_mode))
 		return runtime_fail(e, RUNTIME_REFUSED, plan->rootfs,
 				    "name a folder that holds a root file system",
 				    "this cannot be a sandbox's root");
@@ -309,16 +303,11 @@ static enum runtime_status prepare_bind(struct mounts *m, const struct policy_pl
 					const struct mounts_ids *ids, const struct policy_mount *pm,
 					struct runtime_error *e)
 {
-	int fd = clone_tree(pm->source, pm->attr, true);
+	int fd = -1;
+	enum runtime_status s = clone_source(pm->source, pm->attr, &fd, e);
 
-	if (fd < 0)
-		return fail(e, pm->source, "cannot show it in the sandbox");
-	if (forbidden(fd)) {
-		close(fd);
-		return runtime_fail(e, RUNTIME_REFUSED, pm->source,
-				    "name a folder or file of ordinary data",
-				    "a sandbox never gets this part of the host");
-	}
+	if (s != RUNTIME_OK)
+		return s;
 	if (ids->range && own_by_workload(fd, plan, ids) < 0 && !(pm->attr & MOUNT_ATTR_RDONLY)) {
 		close(fd);
 		return runtime_fail(e, RUNTIME_REFUSED, pm->source,
@@ -658,7 +647,8 @@ static enum runtime_status mount_proc(int root, struct runtime_error *e)
 
 static enum runtime_status mount_pts(int root, bool range, struct runtime_error *e)
 {
-	const char *options[] = { "ptmxmode", "0666", "mode", "0620",
+	/* The host has one count of terminals for all, 4096 as a rule. */
+	const char *options[] = { "ptmxmode", "0666", "mode", "0620", "max", "64",
 				  range ? "gid" : NULL, "5", NULL };
 
 	return mount_own(root, "devpts", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, "/dev/pts",
@@ -731,7 +721,7 @@ static enum runtime_status mount_memory(int root, const struct policy_plan *plan
 /* The image's own text of `path` with `line` behind it. */
 static bool extend_text(int root, const char *path, const char *line, char *ret, size_t size)
 {
-	int fd = open_inside(root, path, O_RDONLY);
+	int fd = open_inside(root, path, O_RDONLY | O_NONBLOCK);
 	ssize_t n = fd < 0 ? -1 : read(fd, ret, size);
 	size_t have = n < 0 ? 0 : (size_t)n;
 
@@ -772,7 +762,7 @@ static enum runtime_status add_to_image(int root, const char *path, const char *
 static bool has_id(int root, const char *path, unsigned id)
 {
 	char text[65536], want[16];
-	int fd = open_inside(root, path, O_RDONLY);
+	int fd = open_inside(root, path, O_RDONLY | O_NONBLOCK);
 	ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
 	int len = snprintf(want, sizeof(want), "%u:", id);
 
@@ -896,4 +886,36 @@ enum runtime_status mounts_enter(const struct policy_plan *plan, const struct mo
 	if (s == RUNTIME_OK)
 		s = enter_root(reterr);
 	return s;
+}
+
+/* ---- what a sandbox has ---------------------------------------------------------------- */
+
+static bool at_or_below(const char *path, const char *top)
+{
+	size_t n = strlen(top);
+
+	return strncmp(path, top, n) == 0 && (path[n] == 0 || path[n] == '/');
+}
+
+bool mounts_expected(const struct policy_plan *plan, const char *path)
+{
+	static const char *const own[] = { "/",	      "/dev",	  "/dev/pts", "/dev/mqueue",
+					   "/dev/shm", "/proc",	  "/tmp",     "/run",
+					   "/etc/passwd", "/etc/group" };
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (strcmp(path, own[i]) == 0)
+			return true;
+	for (size_t i = 0; i < N_DEVICES; i++)
+		if (strcmp(path, devices[i]) == 0)
+			return true;
+	for (size_t i = 0; i < plan->n_mounts; i++)
+		if (at_or_below(path, plan->mounts[i].target))
+			return true;
+	if (plan->rootfs[0]) /* an image may have mounts of its own anywhere */
+		return true;
+	for (size_t i = 0; i < sizeof(host_views) / sizeof(host_views[0]); i++)
+		if (at_or_below(path, host_views[i].path))
+			return true;
+	return strcmp(path, plan->process.home) == 0;
 }

@@ -57,3 +57,7 @@ void mounts_init(struct mounts *m);
 __attribute__((warn_unused_result)) enum runtime_status
 mounts_enter(const struct policy_plan *plan, const struct mounts_ids *ids, struct mounts *m,
 	     bool terminal, int *ret_master, int *ret_slave, struct runtime_error *reterr);
+
+/* Whether `path` (seen inside) is a mount point that a sandbox of this plan has. What lies
+ * below a recursive view of the host counts as that view's. */
+bool mounts_expected(const struct policy_plan *plan, const char *path);

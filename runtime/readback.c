@@ -194,20 +194,83 @@ static enum runtime_status check_folder(int proc, const char *want, struct runti
 	return strcmp(got, want) == 0 ? RUNTIME_OK : differs(e, "working folder", got);
 }
 
-static enum runtime_status check_limits(pid_t pid, const struct policy_process *p,
+static uint64_t limit_at(const char *column)
+{
+	return strncmp(column, "unlimited", 9) == 0 ? RLIM_INFINITY : strtoull(column, NULL, 10);
+}
+
+/* One line a resource, in the order of their numbers, below a head line; columns as wide
+ * as fs/proc/base.c prints them. prlimit(2) would want CAP_SYS_RESOURCE. */
+static bool find_limit(const char *limits, uint32_t resource, struct rlimit *ret)
+{
+	for (uint32_t i = 0; i <= resource && limits; i++)
+		limits = strchr(limits, '\n') ? strchr(limits, '\n') + 1 : NULL;
+	if (!limits || strcspn(limits, "\n") < 48)
+		return false;
+	ret->rlim_cur = limit_at(limits + 26);
+	ret->rlim_max = limit_at(limits + 47);
+	return true;
+}
+
+static enum runtime_status check_limits(int proc, const struct policy_process *p,
 					struct runtime_error *e)
 {
+	char text[4096];
+
+	if (file_read_text(proc, "limits", text, sizeof(text)) < 0)
+		return unreadable(e, "/proc/PID/limits");
 	for (size_t i = 0; i < p->n_rlimits; i++) {
 		struct rlimit now;
 		char where[32];
 
 		snprintf(where, sizeof(where), "rlimit %u", p->rlimits[i].resource);
-		if (prlimit(pid, (__rlimit_resource_t)p->rlimits[i].resource, NULL, &now) < 0)
+		if (!find_limit(text, p->rlimits[i].resource, &now))
 			return unreadable(e, where);
 		if (now.rlim_max > p->rlimits[i].hard || now.rlim_cur > p->rlimits[i].soft)
 			return differs(e, where, "higher than the plan's");
 	}
 	return RUNTIME_OK;
+}
+
+/* One root, read-only; nothing mounted that the plan does not have, nothing set-id. A root
+ * of the host that was left below or above ours would be a second "/". */
+static enum runtime_status check_mount(char *line, const struct policy_plan *plan,
+				       unsigned *roots, struct runtime_error *e)
+{
+	char *fields[6], *save = NULL;
+	size_t n = 0;
+
+	for (char *f = strtok_r(line, " ", &save); f && n < 6; f = strtok_r(NULL, " ", &save))
+		fields[n++] = f;
+	if (n < 6)
+		return differs(e, "/proc/PID/mountinfo", line);
+	file_unescape(fields[4]);
+	if (!mounts_expected(plan, fields[4]))
+		return differs(e, "mounts", fields[4]);
+	if (!strstr(fields[5], "nosuid"))
+		return differs(e, fields[4], "a mount without nosuid");
+	if (strcmp(fields[4], "/") != 0)
+		return RUNTIME_OK;
+	if (++*roots > 1 || (!plan->root_writable && strncmp(fields[5], "ro", 2) != 0))
+		return differs(e, "root", *roots > 1 ? "more than one" : "writable");
+	return RUNTIME_OK;
+}
+
+static enum runtime_status check_mounts(int proc, const struct policy_plan *plan,
+					struct runtime_error *e)
+{
+	static char text[1 << 16];
+	enum runtime_status s = RUNTIME_OK;
+	unsigned roots = 0;
+	char *save = NULL;
+	ssize_t len = file_read_text(proc, "mountinfo", text, sizeof(text));
+
+	if (len < 0 || len == (ssize_t)sizeof(text) - 1)
+		return unreadable(e, "/proc/PID/mountinfo");
+	for (char *line = strtok_r(text, "\n", &save); line && s == RUNTIME_OK;
+	     line = strtok_r(NULL, "\n", &save))
+		s = check_mount(line, plan, &roots, e);
+	return s == RUNTIME_OK && roots != 1 ? differs(e, "root", "none") : s;
 }
 
 /* Each cgroup that was made must list the process. */
@@ -251,7 +314,9 @@ enum runtime_status readback_workload(pid_t pid, const struct launcher_spec *spe
 	if (s == RUNTIME_OK)
 		s = check_folder(proc, spec->plan->process.cwd, reterr);
 	if (s == RUNTIME_OK)
-		s = check_limits(pid, &spec->plan->process, reterr);
+		s = check_limits(proc, &spec->plan->process, reterr);
+	if (s == RUNTIME_OK)
+		s = check_mounts(proc, spec->plan, reterr);
 	if (s == RUNTIME_OK)
 		s = check_cgroups(proc, spec->cgroup, reterr);
 	close(proc);

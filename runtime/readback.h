@@ -1,7 +1,7 @@
 /*
  * runtime/readback.h - asks the kernel, from outside, what the workload's process is
  * before its first instruction: ids, five capability sets, no_new_privs, seccomp, every
- * namespace, working folder, open files, signals. One difference refuses the session.
+ * namespace, mounts, working folder, open files, signals. One difference refuses the session.
  */
 #pragma once
 

@@ -203,7 +203,8 @@ static void remove_socket(const struct paths *p, const uint8_t id[static SESSION
 
 /* ---- one session -------------------------------------------------------------- */
 
-/* What an ended session may have left: its socket, and its output at the clerk. */
+/* What an ended session may have left: its socket, its output at the clerk, and a cgroup
+ * that its keeper could not remove. */
 static enum runtime_status tidy(struct work *w)
 {
 	int clerk = w->observer->clerk;
@@ -215,6 +216,8 @@ static enum runtime_status tidy(struct work *w)
 		s = clerk_ask(clerk, w->id, &held, &w->done.error);
 	if (s == RUNTIME_OK && held)
 		s = clerk_drop(clerk, w->id, &w->done.error);
+	if (s == RUNTIME_OK && journal_fact(w->journal, "left-behind"))
+		s = remove_cgroups(w);
 	return s == RUNTIME_OK ? s : RUNTIME_SYSTEM;
 }
 

@@ -24,6 +24,7 @@ void terminal_start(struct terminal *t, int master)
 	struct termios raw;
 
 	*t = (struct terminal){ .master = master, .in = -1, .out = first_tty(writers) };
+	(void)fcntl(master, F_SETFL, O_NONBLOCK); /* ours alone: the keeper's copy is closed */
 	terminal_resize(t);
 	if (!isatty(STDIN_FILENO))
 		return;
@@ -77,15 +78,42 @@ bool terminal_from_sandbox(struct terminal *t)
 	return true;
 }
 
+bool terminal_full(const struct terminal *t)
+{
+	return t->typed_at < t->typed_end;
+}
+
+void terminal_flush(struct terminal *t)
+{
+	while (terminal_full(t)) {
+		ssize_t n = write(t->master, t->typed + t->typed_at, t->typed_end - t->typed_at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n < 0) { /* nobody is left to read it */
+			t->in = -1;
+			t->typed_at = t->typed_end;
+			return;
+		}
+		t->typed_at += (size_t)n;
+	}
+}
+
 void terminal_to_sandbox(struct terminal *t)
 {
-	char buf[4096];
-	ssize_t n = read(t->in, buf, sizeof(buf));
+	ssize_t n = read(t->in, t->typed, sizeof(t->typed));
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
-	if (n <= 0 || !write_all(t->master, buf, (size_t)n))
+	if (n <= 0) {
 		t->in = -1;
+		return;
+	}
+	t->typed_at = 0;
+	t->typed_end = (size_t)n;
+	terminal_flush(t);
 }
 
 void terminal_end(struct terminal *t)

@@ -32,8 +32,12 @@ static void forked(struct tracer *t, pid_t parent)
 	unsigned long child = 0;
 
 	if (!t->workload && parent == t->init &&
-	    ptrace(PTRACE_GETEVENTMSG, parent, NULL, &child) == 0)
+	    ptrace(PTRACE_GETEVENTMSG, parent, NULL, &child) == 0) {
 		t->workload = (pid_t)child;
+		/* The first process never forks again and holds nothing of the tenant's: it
+		 * may die without a stop. The workload has its options already. */
+		(void)ptrace(PTRACE_SETOPTIONS, parent, NULL, OPTIONS & ~PTRACE_O_TRACEEXIT);
+	}
 	go_on(parent, 0);
 }
 

@@ -273,10 +273,13 @@ static int follow(struct run *r)
 	int status = EXIT_REFUSED;
 
 	for (;;) {
-		struct pollfd p[] = { { .fd = r->control, .events = POLLIN },
-				      { .fd = r->signals, .events = POLLIN },
-				      { .fd = r->terminal.master, .events = POLLIN },
-				      { .fd = r->terminal.in, .events = POLLIN } };
+		bool full = terminal_full(&r->terminal);
+		struct pollfd p[] = {
+			{ .fd = r->control, .events = POLLIN },
+			{ .fd = r->signals, .events = POLLIN },
+			{ .fd = r->terminal.master, .events = full ? POLLIN | POLLOUT : POLLIN },
+			{ .fd = full ? -1 : r->terminal.in, .events = POLLIN },
+		};
 
 		if (poll(p, sizeof(p) / sizeof(p[0]), -1) < 0 && errno != EINTR)
 			break;
@@ -287,7 +290,10 @@ static int follow(struct run *r)
 			 * now has no reader. */
 			close(r->terminal.master);
 			r->terminal.master = r->terminal.in = -1;
+			r->terminal.typed_end = 0;
 		}
+		if (p[2].revents & POLLOUT)
+			terminal_flush(&r->terminal);
 		if (p[3].revents && r->terminal.in >= 0)
 			terminal_to_sandbox(&r->terminal);
 		if (p[0].revents && !hear(r, &status))
@@ -350,7 +356,9 @@ static int split(int argc, char **argv)
 
 int verb_run(const struct verb_context *cx, int argc, char **argv)
 {
-	struct run r = { .control = -1, .signals = -1, .terminal = { -1, -1, -1, false } };
+	struct run r = { .control = -1,
+			 .signals = -1,
+			 .terminal = { .master = -1, .in = -1, .out = -1 } };
 	const struct verb_option options[] = {
 		{ .name = "--policy", .letter = 'p', .value = &r.policy },
 		{ .name = "--name", .value = &r.name },

@@ -5,9 +5,9 @@
  *	bare FILTER [+FOLDER FILE=VALUE...]...
  *
  * It makes what the launcher makes for the built-in policy: eight namespaces, a map of
- * 65536 ids, the host view with its 18 mounts, a first process and a workload, both without
+ * 65536 ids, the host view with its 19 mounts, a first process and a workload, both without
  * ids, capabilities and privileges to come, Landlock, the filter; each +FOLDER is a cgroup
- * (v1) to make, limit, enter and remove. What it leaves out is all that proves something: it
+ * to make, limit, enter and remove. What it leaves out is all that proves something: it
  * traces nobody, reads nothing back, takes every path as it is, says no reason when it
  * fails and keeps no descriptor. Root only, x86-64 and the kernels that have all of it.
  */
@@ -73,25 +73,25 @@ static const struct {
 
 static struct sock_filter filter[BPF_MAXINSNS];
 static struct sock_fprog program = { .filter = filter };
-static int root, memory, view[VIEWS], go[2], tasks[3];
+static int root, memory, view[VIEWS], go[2], into = -1, tasks[3];
 static size_t n_tasks;
 
 /* Calls whose failure makes the measurement void. */
-#define MUST(call)                       \
-	do {                             \
-		if ((call) < 0)          \
-			die(#call);      \
+#define MUST(call)                                                                             \
+	do {                                                                                   \
+		if ((call) < 0)                                                                \
+			die(#call);                                                            \
 	} while (0)
 
-/* ---- mounts ------------------------------------------------------------------------------------ */
+/* ---- mounts -------------------------------------------------------------------------- */
 
 static int make_fs(const char *type, const char *const *options, uint64_t attr)
 {
 	int fs = fsopen(type, FSOPEN_CLOEXEC), fd;
 
 	for (; options[0]; options += 2)
-		MUST(fsconfig(fs, options[1] ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, options[0],
-			      options[1], 0));
+		MUST(fsconfig(fs, options[1] ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG,
+			      options[0], options[1], 0));
 	MUST(fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0));
 	MUST(fd = fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)attr));
 	close(fs);
@@ -100,8 +100,8 @@ static int make_fs(const char *type, const char *const *options, uint64_t attr)
 
 static int make_tmpfs(const char *size, const char *inodes, uint64_t attr)
 {
-	const char *options[] = { "size", size,     "nr_inodes", inodes, "mode", "755", "uid",
-				  FIRST_ID, "gid", FIRST_ID, "noswap", NULL, NULL };
+	const char *options[] = { "size",   size,  "nr_inodes", inodes,   "mode", "755", "uid",
+				  FIRST_ID, "gid", FIRST_ID,    "noswap", NULL,   NULL };
 
 	return make_fs("tmpfs", options, attr);
 }
@@ -135,17 +135,27 @@ static void file(const char *path, const char *text)
 
 static void fill_root(void)
 {
-	static const char *const folders[] = { "dev", "dev/pts", "dev/shm", "etc",
-					       "etc/alternatives", "etc/ssl", "etc/ssl/certs",
-					       "home", "home/tenant", "proc", "run", "tmp",
-					       "usr", "var", "var/lib" };
+	static const char *const folders[] = { "dev",     "dev/pts",
+					       "dev/shm", "dev/mqueue",
+					       "etc",     "etc/alternatives",
+					       "etc/ssl", "etc/ssl/certs",
+					       "home",    "home/tenant",
+					       "proc",    "run",
+					       "tmp",     "usr",
+					       "var",     "var/lib" };
 	static const char *const links[][2] = {
-		{ "usr/bin", "bin" },          { "usr/sbin", "sbin" },
-		{ "usr/lib", "lib" },          { "usr/lib64", "lib64" },
-		{ "../tmp", "var/tmp" },       { "../run", "var/run" },
-		{ "/proc/self/fd", "dev/fd" }, { "/proc/self/fd/0", "dev/stdin" },
-		{ "/proc/self/fd/1", "dev/stdout" }, { "/proc/self/fd/2", "dev/stderr" },
-		{ "pts/ptmx", "dev/ptmx" },    { "/usr/share/zoneinfo/Etc/UTC", "etc/localtime" },
+		{ "usr/bin", "bin" },
+		{ "usr/sbin", "sbin" },
+		{ "usr/lib", "lib" },
+		{ "usr/lib64", "lib64" },
+		{ "../tmp", "var/tmp" },
+		{ "../run", "var/run" },
+		{ "/proc/self/fd", "dev/fd" },
+		{ "/proc/self/fd/0", "dev/stdin" },
+		{ "/proc/self/fd/1", "dev/stdout" },
+		{ "/proc/self/fd/2", "dev/stderr" },
+		{ "pts/ptmx", "dev/ptmx" },
+		{ "/usr/share/zoneinfo/Etc/UTC", "etc/localtime" },
 	};
 
 	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
@@ -153,8 +163,8 @@ static void fill_root(void)
 	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
 		MUST(symlink(links[i][0], links[i][1]));
 	for (size_t i = 0; i < VIEWS; i++)
-		if (strncmp(views[i].to, "dev/", 4) == 0 || strstr(views[i].to, "ssl/openssl") ||
-		    strstr(views[i].to, "ld.so"))
+		if (strncmp(views[i].to, "dev/", 4) == 0 ||
+		    strstr(views[i].to, "ssl/openssl") || strstr(views[i].to, "ld.so"))
 			file(views[i].to, "");
 	file("etc/passwd", "root:x:0:0:root:/:/usr/sbin/nologin\n"
 			   "tenant:x:1000:1000:tenant:/home/tenant:/bin/sh\n"
@@ -182,7 +192,8 @@ static void mount_memory(void)
 		MUST(mkdirat(memory, folders[i].name, folders[i].mode));
 		if (folders[i].own)
 			MUST(fchownat(memory, folders[i].name, USER, USER, 0));
-		MUST(fd = open_tree(memory, folders[i].name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+		MUST(fd = open_tree(memory, folders[i].name,
+				    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
 		move(fd, folders[i].to);
 		close(fd);
 	}
@@ -192,6 +203,7 @@ static void enter_mounts(void)
 {
 	const char *pts[] = { "ptmxmode", "0666", "mode", "0620", "gid", "5", NULL };
 	const char *proc[] = { "subset", "pid", "hidepid", "ptraceable", NULL };
+	const char *none[] = { NULL };
 	struct mount_attr private = { .propagation = MS_PRIVATE };
 	struct mount_attr read_only = { .attr_set = MOUNT_ATTR_RDONLY };
 
@@ -203,6 +215,7 @@ static void enter_mounts(void)
 	MUST(fchdir(root));
 	fill_root();
 	move(make_fs("devpts", pts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC), "dev/pts");
+	move(make_fs("mqueue", none, DATA), "dev/mqueue");
 	move(make_fs("proc", proc, DATA | MOUNT_ATTR_RDONLY), "proc");
 	mount_memory();
 	for (size_t i = 0; i < VIEWS; i++)
@@ -213,11 +226,11 @@ static void enter_mounts(void)
 	MUST(chdir("/"));
 }
 
-/* ---- what is given up ---------------------------------------------------------------------------- */
+/* ---- what is given up ---------------------------------------------------------------- */
 
-#define SECUREBITS                                                                       \
-	(SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |                 \
-	 SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |                       \
+#define SECUREBITS                                                                             \
+	(SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |                       \
+	 SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |                             \
 	 SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
 
 static void drop(unsigned id)
@@ -237,8 +250,10 @@ static void drop(unsigned id)
 
 static void restrict_files(void)
 {
-	enum { READ = 0x4 | 0x8, WRITE = 0x2 | 0x30 | 0x80 | 0x100 | 0x200 | 0x400 | 0x1000 |
-					 0x2000 | 0x4000 };
+	enum {
+		READ = 0x4 | 0x8,
+		WRITE = 0x2 | 0x30 | 0x80 | 0x100 | 0x200 | 0x400 | 0x1000 | 0x2000 | 0x4000
+	};
 	static const struct {
 		const char *path;
 		uint64_t access;
@@ -246,6 +261,7 @@ static void restrict_files(void)
 		      { "/", READ },
 		      { "/dev", READ | 0x2 | 0x8000 },
 		      { "/dev/shm", READ | WRITE },
+		      { "/dev/mqueue", READ | WRITE },
 		      { "/tmp", READ | WRITE },
 		      { "/run", READ | WRITE },
 		      { "/home/tenant", READ | WRITE } };
@@ -266,6 +282,20 @@ static void restrict_files(void)
 	close(set);
 }
 
+/* What the launcher puts below every profile. */
+static struct sock_filter floor_filter[] = {
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 38),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3),
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+	BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_UNTRACED, 0, 1),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 1),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+};
+static struct sock_fprog floor_program = { sizeof(floor_filter) / sizeof(floor_filter[0]),
+					   floor_filter };
+
 static void limit(__rlimit_resource_t what, rlim_t soft, rlim_t hard)
 {
 	struct rlimit l = { soft, hard };
@@ -281,7 +311,8 @@ static _Noreturn void workload(void)
 
 	MUST(setsid());
 	(void)prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, PR_SPEC_FORCE_DISABLE, 0, 0);
-	(void)prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_INDIRECT_BRANCH, PR_SPEC_FORCE_DISABLE, 0, 0);
+	(void)prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_INDIRECT_BRANCH, PR_SPEC_FORCE_DISABLE, 0,
+		    0);
 	umask(022);
 	MUST(syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL));
 	limit(RLIMIT_CORE, 1, 1);
@@ -292,6 +323,7 @@ static _Noreturn void workload(void)
 	drop(USER);
 	restrict_files();
 	MUST(close_range(3, ~0u, CLOSE_RANGE_CLOEXEC));
+	MUST(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &floor_program));
 	MUST(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
 	execve(argv[0], argv, env);
 	_exit(127);
@@ -336,7 +368,7 @@ static _Noreturn void first_process(void)
 	_exit(status ? 1 : 0);
 }
 
-/* ---- around it --------------------------------------------------------------------------------------- */
+/* ---- around it ----------------------------------------------------------------------- */
 
 static int open_in(const char *folder, const char *name)
 {
@@ -359,6 +391,18 @@ static void write_to(const char *folder, const char *name, const char *text)
 	close(fd);
 }
 
+/* A v2 folder is one to be born into, v1 folders are entered. */
+static void way_in(const char *folder)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/tasks", folder);
+	if (access(path, F_OK) < 0)
+		into = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	else if (n_tasks < sizeof(tasks) / sizeof(tasks[0]))
+		tasks[n_tasks++] = open_in(folder, "tasks");
+}
+
 static void make_cgroups(int argc, char **argv)
 {
 	const char *folder = "";
@@ -369,9 +413,7 @@ static void make_cgroups(int argc, char **argv)
 		if (argv[i][0] == '+') {
 			folder = argv[i] + 1;
 			MUST(mkdir(folder, 0755));
-			if (n_tasks == sizeof(tasks) / sizeof(tasks[0]))
-				die("too many cgroups");
-			tasks[n_tasks++] = open_in(folder, "tasks");
+			way_in(folder);
 		} else if (value) {
 			*value = 0;
 			write_to(folder, argv[i], value + 1);
@@ -400,8 +442,8 @@ static void read_filter(const char *path)
 int main(int argc, char **argv)
 {
 	struct clone_args args = {
-		.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC |
-			 CLONE_NEWUTS | CLONE_NEWTIME | CLONE_CLEAR_SIGHAND,
+		.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET |
+			 CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWTIME | CLONE_CLEAR_SIGHAND,
 		.exit_signal = SIGCHLD,
 	};
 	char proc[32];
@@ -414,6 +456,10 @@ int main(int argc, char **argv)
 	make_cgroups(argc, argv);
 	prepare_mounts();
 	MUST(pipe2(go, O_CLOEXEC));
+	if (into >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)into;
+	}
 	MUST(pid = syscall(SYS_clone3, &args, sizeof(args)));
 	if (pid == 0)
 		first_process();

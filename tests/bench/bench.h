@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define ROUNDS 61     /* of everything that is compared */
-#define ROWS_FD 3     /* tests/bench/run opens it: one JSON object a line */
+#define ROUNDS 101 /* of everything that is compared */
+#define ROWS_FD 3  /* tests/bench/run opens it: one JSON object a line */
 
 static inline uint64_t now_ns(void)
 {

@@ -74,7 +74,8 @@ static void report(const char *name, const struct policy *p, const struct paths 
 		fetched[i] = fetch(p, paths);
 	}
 	printf("%-34s %9.3f %9.3f\n", name, median(made, ROUNDS), median(fetched, ROUNDS));
-	row("compile", name, median(fetched, ROUNDS), "ms", "compiled anew", median(made, ROUNDS));
+	row("compile", name, median(fetched, ROUNDS), "ms", "compiled anew",
+	    median(made, ROUNDS));
 }
 
 int main(int argc, char **argv)

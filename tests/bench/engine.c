@@ -119,7 +119,8 @@ int main(int argc, char **argv)
 	if (launcher_create(&spec, &l, &e) != RUNTIME_OK)
 		failed(&e);
 	at[CREATED] = now_ns();
-	if (launcher_start(&l, &spec, &e) != RUNTIME_OK || launcher_resume(&l, &e) != RUNTIME_OK)
+	if (launcher_start(&l, &spec, &e) != RUNTIME_OK ||
+	    launcher_resume(&l, &e) != RUNTIME_OK)
 		failed(&e);
 	at[STARTED] = now_ns();
 	run_to_end(&l);

@@ -76,8 +76,10 @@ int main(int argc, char **argv)
 
 	if (argc != 3)
 		return 2;
-	char *command[] = { argv[2], (char[]){ "--root" }, argv[1], (char[]){ "run" },
-			    (char[]){ "--" }, (char[]){ "/bin/sleep" }, (char[]){ "2" }, NULL };
+	char *command[] = { argv[2],          (char[]){ "--root" },
+			    argv[1],          (char[]){ "run" },
+			    (char[]){ "--" }, (char[]){ "/bin/sleep" },
+			    (char[]){ "2" },  NULL };
 
 	if (posix_spawn(&run, argv[2], NULL, NULL, command, environ))
 		die(argv[2]);

@@ -80,7 +80,7 @@ static uint64_t lap(uint64_t *since)
 	return passed;
 }
 
-/* ---- inside ------------------------------------------------------------------------------------- */
+/* ---- inside -------------------------------------------------------------------------- */
 
 static void check(enum runtime_status s, const struct runtime_error *e)
 {
@@ -98,7 +98,8 @@ static _Noreturn void workload(const struct policy_plan *plan, const struct moun
 	check(confine_attributes(p, &r, &e), &e);
 	check(confine_rlimits(p->rlimits, p->n_rlimits, false, &r, &e), &e);
 	inside[ATTRIBUTES] = lap(&at);
-	check(confine_identity(p->uid, p->gid, p->groups, p->n_groups, p->caps, true, &r, &e), &e);
+	check(confine_identity(p->uid, p->gid, p->groups, p->n_groups, p->caps, true, &r, &e),
+	      &e);
 	inside[IDENTITY] = lap(&at);
 	check(confine_files(plan, m->tmpfs[0], &r, &e), &e);
 	inside[LANDLOCK] = lap(&at);
@@ -109,7 +110,6 @@ static _Noreturn void workload(const struct policy_plan *plan, const struct moun
 	execve(p->argv[0], p->argv, p->env);
 	_exit(127);
 }
-
 
 static void take_names(void)
 {
@@ -124,8 +124,9 @@ static void take_names(void)
 	close(net);
 }
 
-static _Noreturn void first_process(const struct policy_plan *plan, const struct mounts_ids *ids,
-				    struct mounts *m, struct cgroup_entry *cg, int go)
+static _Noreturn void first_process(const struct policy_plan *plan,
+				    const struct mounts_ids *ids, struct mounts *m,
+				    struct cgroup_entry *cg, int go)
 {
 	struct runtime_error e;
 	int master, slave, status;
@@ -154,7 +155,7 @@ static _Noreturn void first_process(const struct policy_plan *plan, const struct
 	_exit(0);
 }
 
-/* ---- around it ------------------------------------------------------------------------------------ */
+/* ---- around it ----------------------------------------------------------------------- */
 
 static void write_to(pid_t pid, const char *name, const char *text)
 {
@@ -276,6 +277,7 @@ static void one_round(struct launcher_spec *spec, size_t round)
 		check(cgroup_remove(cg.dirs[i].path, &e), &e);
 	took[UNCGROUP][round] = lap(&at);
 	took[WHOLE][round] += took[CGROUP][round] + took[UNCGROUP][round];
+	spec->cgroup = NULL;
 }
 
 static double phase_ms(size_t phase)
@@ -298,8 +300,8 @@ static void report(void)
 		row("phases", names[i], phase_ms(i), "ms", "whole launch", all);
 		rest -= phase_ms(i);
 	}
-	printf("%-34s %9.3f %8.1f%%\n%-34s %9.3f\n", "the rest: tracing, messages, waiting", rest,
-	       rest / all * 100, "whole launch", all);
+	printf("%-34s %9.3f %8.1f%%\n%-34s %9.3f\n", "the rest: tracing, messages, waiting",
+	       rest, rest / all * 100, "whole launch", all);
 	row("phases", "the rest: tracing, messages, waiting", rest, "ms", "whole launch", all);
 }
 

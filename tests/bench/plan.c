@@ -13,7 +13,7 @@
 
 #include "policy/policy.h"
 #include "runtime/cgroup.h"
-#include "tests/bench/bench.h"
+#include "tests/bench/clerk.h"
 
 static void save(const char *name, const void *bytes, size_t n)
 {
@@ -30,6 +30,39 @@ static _Noreturn void policy_failed(const struct policy_error *e)
 	exit(3);
 }
 
+static bool exists(const char *folder, const char *file)
+{
+	char path[CGROUP_PATH + 64];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, file);
+	return access(path, F_OK) == 0;
+}
+
+/* The files that cgroup_make() writes, and what. */
+static void print_limits(FILE *f, const struct cgroup_dir *d, const struct policy_limits *l)
+{
+	const struct {
+		enum cgroup_controller controller;
+		const char *file[2]; /* v1, v2 */
+		uint64_t value;
+	} limits[] = {
+		{ CGROUP_MEMORY, { "memory.limit_in_bytes", "memory.max" }, l->memory },
+		{ CGROUP_MEMORY, { "memory.swappiness", "memory.swap.max" }, 0 },
+		{ CGROUP_MEMORY, { "memory.memsw.limit_in_bytes", "-" }, l->memory },
+		{ CGROUP_MEMORY, { "-", "memory.oom.group" }, 1 },
+		{ CGROUP_PIDS, { "pids.max", "pids.max" }, l->pids },
+		{ CGROUP_CPU, { "cpu.cfs_period_us", "-" }, 100000 },
+		{ CGROUP_CPU, { "cpu.cfs_quota_us", "cpu.max" }, l->cpu_milli * 100 },
+	};
+
+	fprintf(f, "+%s\n", d->path);
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+		if ((d->controllers & limits[i].controller) &&
+		    exists(d->path, limits[i].file[d->v2]))
+			fprintf(f, "%s=%ju\n", limits[i].file[d->v2],
+				(uintmax_t)limits[i].value);
+}
+
 static void save_limits(const struct policy_limits *l)
 {
 	static const uint8_t id[SESSION_ID_BYTES] = "cordon bench";
@@ -37,21 +70,15 @@ static void save_limits(const struct policy_limits *l)
 	struct cgroup cg;
 	FILE *f = fopen("limits", "we");
 
-	if (!f || cgroup_find(CGROUP_ALL, false, id, &cg, &e) != RUNTIME_OK)
+	if (!f)
 		die("limits");
+	if (cgroup_find(CGROUP_ALL, false, id, &cg, &e) != RUNTIME_OK ||
+	    cgroup_make(&cg, l, &e) != RUNTIME_OK)
+		runtime_failed(&e);
 	for (size_t i = 0; i < cg.n; i++) {
-		const struct cgroup_dir *d = &cg.dirs[i];
-
-		fprintf(f, "+%s\n", d->path);
-		if (d->controllers & CGROUP_MEMORY)
-			fprintf(f, d->v2 ? "memory.max=%ju\nmemory.swap.max=0\n"
-					 : "memory.limit_in_bytes=%ju\nmemory.swappiness=0\n",
-				(uintmax_t)l->memory);
-		if (d->controllers & CGROUP_PIDS)
-			fprintf(f, "pids.max=%ju\n", (uintmax_t)l->pids);
-		if (d->controllers & CGROUP_CPU)
-			fprintf(f, d->v2 ? "cpu.max=%ju 100000\n" : "cpu.cfs_quota_us=%ju\n",
-				(uintmax_t)l->cpu_milli * 100);
+		print_limits(f, &cg.dirs[i], l);
+		if (cgroup_remove(cg.dirs[i].path, &e) != RUNTIME_OK)
+			runtime_failed(&e);
 	}
 	if (fclose(f) != 0)
 		die("limits");

@@ -4,10 +4,11 @@
  *	race BENCH side NAME [stamps] [fd N PATH]... [clerk|fresh-clerk ROOT] -- CMD... ';' ...
  *	     [compare NAME NAME]...
  *
- * All sides run in turn, ROUNDS times, one process at a time. A side that fails its trial
- * run is left out and the table says why. `fd` opens PATH for the process as descriptor N;
- * `stamps` collects what engine.c writes; `clerk` ends the clerk of that root at the end,
- * `fresh-clerk` before each run as well. `compare` makes one row of the two medians.
+ * All sides run ROUNDS times, in turn but in another order each time, one at a time. A
+ * side that fails its trial run is left out and the table says why. `fd` opens PATH for
+ * the process as descriptor N; `stamps` collects what engine.c writes; `clerk` ends the
+ * clerk of that root at the end, `fresh-clerk` before each run as well. `compare` makes
+ * one row of the two medians.
  */
 #include <fcntl.h>
 #include <spawn.h>
@@ -24,7 +25,10 @@ struct side {
 	const char *name, *clerk_root;
 	char **argv;
 	bool fresh_clerk, stamps, runs;
-	struct { int fd; const char *path; } files[FILES];
+	struct {
+		int fd;
+		const char *path;
+	} files[FILES];
 	size_t n_files;
 	double took[ROUNDS], inside[ROUNDS]; /* ms */
 	char why[256];
@@ -33,7 +37,7 @@ struct side {
 static struct side sides[SIDES];
 static size_t n_sides;
 
-/* ---- one run -------------------------------------------------------------------------------- */
+/* ---- one run ------------------------------------------------------------------------- */
 
 static pid_t start(const struct side *s, int out, const char *errors)
 {
@@ -43,7 +47,8 @@ static pid_t start(const struct side *s, int out, const char *errors)
 	if (posix_spawn_file_actions_init(&fa) ||
 	    posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0) ||
 	    posix_spawn_file_actions_adddup2(&fa, out, 1) ||
-	    posix_spawn_file_actions_addopen(&fa, 2, errors, O_WRONLY | O_CREAT | O_TRUNC, 0600) ||
+	    posix_spawn_file_actions_addopen(&fa, 2, errors, O_WRONLY | O_CREAT | O_TRUNC,
+					     0600) ||
 	    posix_spawn_file_actions_addclose(&fa, ROWS_FD))
 		die("posix_spawn_file_actions");
 	for (size_t i = 0; i < s->n_files; i++)
@@ -57,7 +62,8 @@ static pid_t start(const struct side *s, int out, const char *errors)
 }
 
 /* The side's time in ms, and where it stamps, the time of its own steps. */
-static bool run_once(struct side *s, int null, const char *errors, double *ret, double *ret_inside)
+static bool run_once(struct side *s, int null, const char *errors, double *ret,
+		     double *ret_inside)
 {
 	uint64_t at[STAMPS] = { 0 }, begin;
 	int pipe_fds[2] = { -1, -1 }, status = -1;
@@ -100,7 +106,7 @@ static void try_out(struct side *s, int null)
 	unlink(path);
 }
 
-/* ---- the race -------------------------------------------------------------------------------- */
+/* ---- the race ------------------------------------------------------------------------ */
 
 static struct side *find(const char *name)
 {
@@ -120,23 +126,40 @@ static void settle(void)
 	nanosleep(&pause, NULL);
 }
 
+/* A new order each round, the same ones in every run: nobody always follows the same
+ * side. */
+static void shuffle(size_t order[static SIDES])
+{
+	for (size_t i = 0; i < n_sides; i++) {
+		size_t j = (size_t)rand() % (i + 1);
+
+		order[i] = order[j];
+		order[j] = i;
+	}
+}
+
+static void take_turn(struct side *s, size_t round, int null)
+{
+	if (!s->runs)
+		return;
+	settle();
+	if (!run_once(s, null, "/dev/null", &s->took[round], &s->inside[round])) {
+		fprintf(stderr, "race: %s failed in round %zu\n", s->name, round);
+		exit(3);
+	}
+}
+
 static void race(int null)
 {
 	for (size_t i = 0; i < n_sides; i++)
 		try_out(&sides[i], null);
-	for (size_t round = 0; round < ROUNDS; round++)
-		for (size_t i = 0; i < n_sides; i++) {
-			struct side *s = &sides[i];
+	for (size_t round = 0; round < ROUNDS; round++) {
+		size_t order[SIDES] = { 0 };
 
-			if (!s->runs)
-				continue;
-			settle();
-			if (!run_once(s, null, "/dev/null", &s->took[round],
-				      &s->inside[round])) {
-				fprintf(stderr, "race: %s failed in round %zu\n", s->name, round);
-				exit(3);
-			}
-		}
+		shuffle(order);
+		for (size_t i = 0; i < n_sides; i++)
+			take_turn(&sides[order[i]], round, null);
+	}
 	for (size_t i = 0; i < n_sides; i++)
 		if (sides[i].clerk_root)
 			end_clerk(sides[i].clerk_root);
@@ -176,7 +199,7 @@ static void compare(const char *bench, struct side *a, struct side *b)
 	    quantile(b->took, ROUNDS, 0.9));
 }
 
-/* ---- the order ---------------------------------------------------------------------------------- */
+/* ---- the order ----------------------------------------------------------------------- */
 
 /* One side, from behind the word `side`; returns what follows its ';'. */
 static char **read_side(char **a)

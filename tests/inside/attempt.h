@@ -28,7 +28,10 @@ struct attempt {
 	bool alone;        /* its refusal ends the whole session: not one of `all` */
 };
 
-#define TRY(n, f, t, ...) { .name = n, .make = f, .tries = t, ##__VA_ARGS__ }
+#define TRY(n, f, t, ...)                                                                      \
+	{                                                                                      \
+		.name = n, .make = f, .tries = t, ##__VA_ARGS__                                \
+	}
 
 /* The value of NAME=VALUE on the command line, or NULL. */
 const char *word(const char *name);
@@ -43,7 +46,8 @@ static inline enum outcome got(long r)
  * that a sandbox was not meant to reach; the arguments are chosen to change nothing. */
 static inline enum outcome reached(long r)
 {
-	return r < 0 && (errno == EPERM || errno == EACCES || errno == ENOSYS) ? REFUSED : GOT_OUT;
+	return r < 0 && (errno == EPERM || errno == EACCES || errno == ENOSYS) ? REFUSED
+									       : GOT_OUT;
 }
 
 static inline enum outcome opened(const char *path, int flags)

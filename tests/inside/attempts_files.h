@@ -103,9 +103,10 @@ static enum outcome host_state(void)
 
 static enum outcome host_shadow(void)
 {
-	static const char *const paths[] = { "/etc/shadow", "/etc/gshadow", "/root", "/boot",
-					     "/var/log",    "/var/lib/dpkg", "/run/cordon",
-					     "/var/lib/cordon", "/etc/cordon", NULL };
+	static const char *const paths[] = { "/etc/shadow", "/etc/gshadow",    "/root",
+					     "/boot",       "/var/log",        "/var/lib/dpkg",
+					     "/run/cordon", "/var/lib/cordon", "/etc/cordon",
+					     NULL };
 
 	return any_opens(paths, O_RDONLY);
 }
@@ -138,15 +139,17 @@ static enum outcome moved_across(void)
 /* Every folder that is not the session's own memory. */
 static enum outcome made_elsewhere(void)
 {
-	static const char *const folders[] = { "/",    "/usr",	   "/usr/bin", "/usr/lib",
-					       "/etc", "/etc/ssl/certs", "/var", "/var/lib",
-					       "/home", "/proc",   "/dev",     "/dev/pts",
-					       "/mnt", "/mnt/bait", "/proc/self", NULL };
+	static const char *const folders[] = {
+		"/",    "/usr",      "/usr/bin",   "/usr/lib", "/etc", "/etc/ssl/certs",
+		"/var", "/var/lib",  "/home",      "/proc",    "/dev", "/dev/pts",
+		"/mnt", "/mnt/bait", "/proc/self", NULL
+	};
 	char path[64];
 
 	for (size_t i = 0; folders[i]; i++) {
 		snprintf(path, sizeof(path), "%s/cordon-made", folders[i]);
-		if (open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0 || mkdir(path, 0700) == 0)
+		if (open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0 ||
+		    mkdir(path, 0700) == 0)
 			return GOT_OUT;
 	}
 	return REFUSED;
@@ -253,8 +256,9 @@ static enum outcome mapped_code(void)
 
 	if (fd < 0 || ftruncate(fd, 4096) < 0)
 		return NOT_MADE;
-	return got(mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0) == MAP_FAILED ? -1
-											     : 0);
+	return got(mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0) == MAP_FAILED
+			   ? -1
+			   : 0);
 }
 
 /* CVE-2019-5736: the runtime's program, reached through a process that still runs it. */
@@ -286,7 +290,8 @@ static enum outcome interpreter(void)
 
 static enum outcome root_of_first(void)
 {
-	static const char *const paths[] = { "/proc/1/root/", "/proc/1/cwd/", "/proc/1/fd/", NULL };
+	static const char *const paths[] = { "/proc/1/root/", "/proc/1/cwd/", "/proc/1/fd/",
+					     NULL };
 
 	return any_opens(paths, O_RDONLY | O_DIRECTORY);
 }
@@ -294,7 +299,7 @@ static enum outcome root_of_first(void)
 static enum outcome facts_of_first(void)
 {
 	static const char *const paths[] = { "/proc/1/environ", "/proc/1/maps", "/proc/1/mem",
-					     "/proc/1/auxv",	NULL };
+					     "/proc/1/auxv", NULL };
 	char c;
 
 	for (size_t i = 0; paths[i]; i++) {
@@ -309,8 +314,8 @@ static enum outcome facts_of_first(void)
 static enum outcome kernel_facts(void)
 {
 	static const char *const paths[] = { "/proc/cmdline", "/proc/kallsyms", "/proc/keys",
-					     "/proc/meminfo", "/proc/version",	"/proc/sys",
-					     "/proc/bus",     "/proc/asound",	NULL };
+					     "/proc/meminfo", "/proc/version",  "/proc/sys",
+					     "/proc/bus",     "/proc/asound",   NULL };
 
 	return any_opens(paths, O_RDONLY);
 }
@@ -335,7 +340,8 @@ static enum outcome kernel_memory(void)
 
 static enum outcome sysfs(void)
 {
-	static const char *const paths[] = { "/sys/kernel", "/sys/class", "/sys/firmware", NULL };
+	static const char *const paths[] = { "/sys/kernel", "/sys/class", "/sys/firmware",
+					     NULL };
 
 	return any_opens(paths, O_RDONLY);
 }
@@ -374,11 +380,20 @@ static enum outcome own_memory(void)
 
 static enum outcome host_devices(void)
 {
-	static const char *const paths[] = { "/dev/kvm",     "/dev/fuse", "/dev/net/tun",
-					     "/dev/vhost-net", "/dev/loop-control",
-					     "/dev/autofs",  "/dev/tty1", "/dev/console",
-					     "/dev/vda",     "/dev/sda",  "/dev/loop0",
-					     "/dev/kmsg",    "/dev/cpu_dma_latency", NULL };
+	static const char *const paths[] = { "/dev/kvm",
+					     "/dev/fuse",
+					     "/dev/net/tun",
+					     "/dev/vhost-net",
+					     "/dev/loop-control",
+					     "/dev/autofs",
+					     "/dev/tty1",
+					     "/dev/console",
+					     "/dev/vda",
+					     "/dev/sda",
+					     "/dev/loop0",
+					     "/dev/kmsg",
+					     "/dev/cpu_dma_latency",
+					     NULL };
 
 	return any_opens(paths, O_RDONLY);
 }

@@ -99,6 +99,13 @@ static enum outcome new_mount_data(void)
 	return reached(syscall(457 /* statmount */, &req, buf, sizeof(buf), 0));
 }
 
+static enum outcome async_operations(void)
+{
+	unsigned long context = 0;
+
+	return got(syscall(SYS_io_setup, 1, &context));
+}
+
 /* ---- keys ---------------------------------------------------------------------------- */
 
 static enum outcome callers_key(void)
@@ -130,7 +137,8 @@ static enum outcome clock_set(void)
 
 static enum outcome rebooted(void)
 {
-	return reached(syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, 0x77, NULL));
+	return reached(
+		syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, 0x77, NULL));
 }
 
 static enum outcome module_loaded(void)
@@ -459,6 +467,15 @@ static enum outcome file_hog(void)
 	return n > most ? GOT_OUT : REFUSED;
 }
 
+/* The host has one count for all of them. */
+static enum outcome terminal_hog(void)
+{
+	for (int i = 0; i < 100; i++)
+		if (open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC) < 0)
+			return i ? REFUSED : NOT_MADE;
+	return GOT_OUT;
+}
+
 static enum outcome inode_hog(void)
 {
 	char name[32];
@@ -482,6 +499,7 @@ static enum outcome inode_hog(void)
 /* clang-format off */
 #define KERNEL_ATTEMPTS \
 	TRY("io-uring", io_uring, "make a ring whose operations no filter sees"), \
+	TRY("aio", async_operations, "take from the host's count of asynchronous operations"), \
 	TRY("userfaultfd", userfault, "stop the kernel at a fault of one's own choice"), \
 	TRY("bpf", bpf_map, "make a BPF map"), \
 	TRY("perf-event", perf_counter, "open a performance counter"), \
@@ -528,5 +546,6 @@ static enum outcome inode_hog(void)
 	TRY("memory-hog", memory_hog, "use twice the session's memory", .needs = "memory"), \
 	TRY("memfd-hog", object_hog, "fill a memory file with twice the session's memory", .needs = "memory", .alone = true), \
 	TRY("tmpfs-hog", file_hog, "write more to /tmp than it may hold", .needs = "tmpfs"), \
+	TRY("pty-hog", terminal_hog, "take the host's terminals"), \
 	TRY("inode-hog", inode_hog, "make more files in /tmp than it may hold")
 /* clang-format on */

@@ -63,8 +63,8 @@ static enum outcome netfilter_high(void)
 /* Families that few use and few have read. */
 static enum outcome rare_families(void)
 {
-	static const int rare[] = { 3, 4, 5, 6, 9, 12, 15, 21, 23, 24, 26, 27, 28, 29, 30,
-				    31, 32, 33, 34, 35, 36, 37, 39, 41, 42, 43, 45 };
+	static const int rare[] = { 3,  4,  5,  6,  9,  12, 15, 21, 23, 24, 26, 27, 28, 29,
+				    30, 31, 32, 33, 34, 35, 36, 37, 39, 41, 42, 43, 45 };
 
 	for (size_t i = 0; i < sizeof(rare) / sizeof(rare[0]); i++)
 		if (reached(syscall(SYS_socket, rare[i], SOCK_DGRAM, 0)) == GOT_OUT)
@@ -87,7 +87,8 @@ static enum outcome low_port(void)
 
 static enum outcome host_port(void)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in a = { .sin_family = AF_INET,
+				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0 || !word("tcp"))

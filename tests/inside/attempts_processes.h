@@ -222,12 +222,12 @@ static enum outcome file_caps(void)
 static enum outcome real_set_uid(void)
 {
 	char status[128], line[256];
-	int in[2], out = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	int in[2], started[2], out = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	unsigned uid = 0, euid = 0;
 	pid_t pid;
 	FILE *f;
 
-	if (pipe(in) < 0 || (pid = fork()) < 0)
+	if (pipe(in) < 0 || pipe2(started, O_CLOEXEC) < 0 || (pid = fork()) < 0)
 		return NOT_MADE;
 	if (pid == 0) {
 		dup2(in[0], 0);
@@ -236,7 +236,9 @@ static enum outcome real_set_uid(void)
 		execl("/usr/bin/su", "su", NULL);
 		_exit(NOT_MADE);
 	}
-	usleep(50000);
+	close(started[1]);
+	(void)!read(started[0], line, 1); /* ends at its exec, just before its ids change */
+	usleep(20000);
 	snprintf(status, sizeof(status), "/proc/%d/status", pid);
 	f = fopen(status, "re");
 	/* A program that was raised is hidden from whoever started it. */
@@ -256,10 +258,10 @@ static enum outcome unshared(int flag)
 	return got(syscall(SYS_unshare, flag));
 }
 
-#define UNSHARE(name, flag) \
-	static enum outcome name(void) \
-	{ \
-		return unshared(flag); \
+#define UNSHARE(name, flag)                                                                    \
+	static enum outcome name(void)                                                         \
+	{                                                                                      \
+		return unshared(flag);                                                         \
 	}
 UNSHARE(unshare_user, CLONE_NEWUSER)
 UNSHARE(unshare_mounts, CLONE_NEWNS)
@@ -352,7 +354,8 @@ static enum outcome mount_bind(void)
 
 static enum outcome remount_usr(void)
 {
-	return got(mount(NULL, "/usr", NULL, MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV, NULL));
+	return got(
+		mount(NULL, "/usr", NULL, MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV, NULL));
 }
 
 static enum outcome unmount_usr(void)

@@ -74,7 +74,8 @@ static inline void bait_key(void)
 
 static inline void bait_listeners(struct bait *b)
 {
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in in = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	socklen_t len = sizeof(in);
 	int n = snprintf(un.sun_path + 1, sizeof(un.sun_path) - 1, "cordon-bait-%d", getpid());
@@ -186,7 +187,8 @@ static inline void bait_files(struct bait *b, const char *dir, const char *progr
 	bait_copy(program, dir, "file-caps", 0755);
 	snprintf(path, sizeof(path), "%s/file-caps", dir);
 	if (geteuid() == 0)
-		bait_need(setxattr(path, "security.capability", caps, sizeof(caps), 0) == 0, path);
+		bait_need(setxattr(path, "security.capability", caps, sizeof(caps), 0) == 0,
+			  path);
 	bait_text(dir, "shown", BAIT_SECRET, 0666);
 	bait_text(dir, "interpreter", "#!/proc/self/exe --here\n", 0755);
 	bait_text(host, "canary", BAIT_SECRET, 0666);

@@ -3,6 +3,9 @@
  *
  *   breakout [NAME=VALUE...] all         TAP: "ok" where the sandbox held
  *   breakout [NAME=VALUE...] ATTEMPT     exit 0: it got out; 1: refused; 2: not made
+ *   breakout hoard                       takes inotify instances until there are no more, says
+ *                                        so, and keeps them for three seconds
+ *   breakout notify                      takes one
  *   breakout list                        the names
  *   breakout bait DIR CMD ARG...         outside: puts out what must not be reached, leaks
  *                                        descriptors, and runs CMD; an argument @BAIT
@@ -99,7 +102,10 @@ static int make_one(const char *name)
 		return NOT_MADE;
 	}
 	o = make(a, why, sizeof(why));
-	printf("# %s: %s: %s\n", name, o == GOT_OUT ? "GOT OUT" : o == REFUSED ? "refused" : "not made",
+	printf("# %s: %s: %s\n", name,
+	       o == GOT_OUT   ? "GOT OUT"
+	       : o == REFUSED ? "refused"
+			      : "not made",
 	       why);
 	fflush(stdout);
 	return o;
@@ -175,6 +181,19 @@ static int with_bait(const char *dir, char *const *command)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/* ---- what a session may have many of, and the host must still have afterwards -------------- */
+
+static int hoard(void)
+{
+	int n = 0;
+
+	while (n < 100000 && syscall(SYS_inotify_init1, 0) >= 0)
+		n++;
+	printf("hoarded %d\n", n);
+	sleep(3);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	look_for_leaks();
@@ -192,6 +211,8 @@ int main(int argc, char **argv)
 			puts(attempts[i].name);
 		return 0;
 	}
+	if (argc == 2 && strcmp(argv[1], "notify") == 0)
+		return syscall(SYS_inotify_init1, 0) < 0;
 	if (argc > 3 && strcmp(argv[1], "bait") == 0)
 		return with_bait(argv[2], argv + 3);
 	if (argc != 2) {
@@ -199,5 +220,7 @@ int main(int argc, char **argv)
 		return NOT_MADE;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (strcmp(argv[1], "hoard") == 0)
+		return hoard();
 	return strcmp(argv[1], "all") == 0 ? make_all() : make_one(argv[1]);
 }

@@ -92,7 +92,8 @@ static inline bool look_at(pid_t pid, struct process *ret)
 		return false;
 	*rest = 0;
 	snprintf(ret->name, sizeof(ret->name), "%.15s", name + 1);
-	return sscanf(rest + 1, " %c %d %d %d", &ret->state, &parent, &group, &ret->session) == 4;
+	return sscanf(rest + 1, " %c %d %d %d", &ret->state, &parent, &group, &ret->session) ==
+	       4;
 }
 
 static inline bool alive(pid_t pid)
@@ -158,7 +159,8 @@ static inline void sweep(void)
 
 /* ---- saying what does not hold ---------------------------------------------------- */
 
-static inline int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
+static inline int remove_entry(const char *path, const struct stat *st, int type,
+			       struct FTW *at)
 {
 	(void)st;
 	(void)type;
@@ -194,10 +196,10 @@ broken(struct world *w, const char *format, ...)
 	exit(1);
 }
 
-#define must(w, condition, ...)                     \
-	do {                                        \
-		if (!(condition))                   \
-			broken((w), __VA_ARGS__);   \
+#define must(w, condition, ...)                                                                \
+	do {                                                                                   \
+		if (!(condition))                                                              \
+			broken((w), __VA_ARGS__);                                              \
 	} while (0)
 
 /* ---- making one ------------------------------------------------------------------- */
@@ -207,7 +209,8 @@ static inline void world_make(struct world *w, const char *bin, bool user)
 	w->bin = bin;
 	w->user = user;
 	strcpy(w->dir, "/tmp/cordon-crash-XXXXXX");
-	if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0 || !mkdtemp(w->dir) || chmod(w->dir, 0711) != 0) {
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0 || !mkdtemp(w->dir) ||
+	    chmod(w->dir, 0711) != 0) {
 		perror(w->dir);
 		exit(1);
 	}
@@ -219,14 +222,16 @@ static inline void world_make(struct world *w, const char *bin, bool user)
 
 static inline void become_user(void)
 {
-	if (geteuid() == 0 && (setgroups(0, NULL) != 0 || setresgid(NOBODY, NOBODY, NOBODY) != 0 ||
-			       setresuid(NOBODY, NOBODY, NOBODY) != 0))
+	if (geteuid() == 0 &&
+	    (setgroups(0, NULL) != 0 || setresgid(NOBODY, NOBODY, NOBODY) != 0 ||
+	     setresuid(NOBODY, NOBODY, NOBODY) != 0))
 		_exit(99);
 }
 
 /* A program of the fault build; its standard output goes to the file `to` of the world's
  * folder. */
-static inline pid_t start(struct world *w, const char *fault, const char *to, char *const argv[])
+static inline pid_t start(struct world *w, const char *fault, const char *to,
+			  char *const argv[])
 {
 	char program[128], path[96];
 	pid_t pid;
@@ -304,7 +309,8 @@ static inline void find_own(struct world *w)
 		if (strcmp(p.name, "cordon-clerk") == 0)
 			w->clerk = own[i];
 		/* Not a fork of it that is to become a clerk: that leads no session. */
-		else if (!w->keeper && strcmp(p.name, "cordon-keeper") == 0 && p.session == own[i])
+		else if (!w->keeper && strcmp(p.name, "cordon-keeper") == 0 &&
+			 p.session == own[i])
 			w->keeper = own[i];
 	}
 }
@@ -416,7 +422,8 @@ static inline void copy_text(const json_t *o, const char *key, char *to, size_t 
 
 static inline void status(struct world *w, struct seen *ret)
 {
-	const char *const words[] = { "status", "--json", find_session(w) ? w->hex : NULL, NULL };
+	const char *const words[] = { "status", "--json", find_session(w) ? w->hex : NULL,
+				      NULL };
 	char answer[1 << 14];
 	int exit_status = cordon(w, answer, sizeof(answer), words);
 	json_t *whole = json_loads(answer, 0, NULL), *s, *a;

@@ -36,11 +36,11 @@
 #include "tests/inside/bait.h"
 
 enum wall {
-	FILTER = 1 << 0,    /* the seccomp filter */
-	CAPS = 1 << 1,      /* no capabilities */
-	PRIVS = 1 << 2,     /* no_new_privs, and the bounding set beside it */
-	LANDLOCK = 1 << 3,  /* files, abstract sockets, signals, tracing */
-	USERNS = 1 << 4,    /* ids that are nobody's on the host, mounts of that owner */
+	FILTER = 1 << 0,   /* the seccomp filter */
+	CAPS = 1 << 1,     /* no capabilities */
+	PRIVS = 1 << 2,    /* no_new_privs, and the bounding set beside it */
+	LANDLOCK = 1 << 3, /* files, abstract sockets, signals, tracing */
+	USERNS = 1 << 4,   /* ids that are nobody's on the host, mounts of that owner */
 	PIDNS = 1 << 5,
 	NETNS = 1 << 6,
 	IPCNS = 1 << 7,
@@ -53,11 +53,12 @@ enum wall {
 	READONLY = 1 << 14, /* mount attributes of the bait's mount and of /scratch */
 	NOEXEC = 1 << 15,
 	NOSUID = 1 << 16,
-	SIZE = 1 << 17,     /* of the memory file system */
-	FOLDER = 1 << 18,   /* a working folder inside the root */
-	SESSION = 1 << 19,  /* a session without the caller's terminal */
+	SIZE = 1 << 17,    /* of the memory file system */
+	FOLDER = 1 << 18,  /* a working folder inside the root */
+	SESSION = 1 << 19, /* a session without the caller's terminal */
 };
 
+/* clang-format off */
 static const struct proof {
 	const char *attempt;
 	unsigned walls;
@@ -88,6 +89,7 @@ static const struct proof {
 	{ "mmap-exec", NOEXEC, 0 },
 	{ "tmpfs-hog", SIZE, 0 },
 	{ "inode-hog", SIZE, 0 },
+	{ "pty-hog", ROOT, LANDLOCK },
 	/* /proc, /sys and devices */
 	{ "runtime-exe", FIRST | LANDLOCK, 0 },
 	{ "proc-first-root", FIRST | LANDLOCK, 0 },
@@ -122,7 +124,7 @@ static const struct proof {
 	{ "capset", CAPS, 0 },
 	{ "set-uid-file", NOSUID | PRIVS | USERNS, LANDLOCK | FILTER },
 	{ "file-capabilities", NOSUID | PRIVS | USERNS, LANDLOCK | FILTER },
-	{ "set-uid-su", ROOT | PRIVS | USERNS, LANDLOCK | FILTER },
+	{ "set-uid-su", ROOT | PRIVS | USERNS, LANDLOCK | FILTER | PIDNS },
 	{ "sched-fifo", CAPS | USERNS, 0 },
 	{ "nice", CAPS | USERNS, 0 },
 	{ "ioprio", CAPS | USERNS, 0 },
@@ -173,6 +175,7 @@ static const struct proof {
 	{ "host-mqueue", IPCNS, ROOT | LANDLOCK },
 	/* the kernel */
 	{ "io-uring", FILTER, 0 },
+	{ "aio", FILTER, 0 },
 	{ "userfaultfd", FILTER, 0 },
 	{ "bpf", FILTER | CAPS | USERNS, 0 },
 	{ "perf-event", FILTER, 0 },
@@ -235,24 +238,25 @@ static const struct {
 	{ "mlock", "the host's own limit may be as low" },
 	{ "hard-limit", "takes CAP_SYS_RESOURCE, which a container's root lacks" },
 };
+/* clang-format on */
 
 #define N_PROOFS (sizeof(proofs) / sizeof(proofs[0]))
+#define ENOUGH 60 /* that a kernel with the usual parts lets us show */
 #define HARNESS_FAILED 99
 
-static const char policy_text[] =
-	"cordon: 1\n"
-	"tenant: walls\n"
-	"isolation: { class: sandbox, shared-uid: accept }\n"
-	"workload:\n"
-	"  rootfs: host\n"
-	"  mounts:\n"
-	"    - { source: %s, target: /mnt/bait, exec: true }\n"
-	"    - { tmpfs: 4MiB, target: /scratch }\n"
-	"resources: { tmpfs: 8MiB }\n"
-	"seccomp: { profile: default }\n"
-	"capabilities: []\n"
-	"network: { mode: none }\n"
-	"scrub: { held: none, kernel: none }\n";
+static const char policy_text[] = "cordon: 1\n"
+				  "tenant: walls\n"
+				  "isolation: { class: sandbox, shared-uid: accept }\n"
+				  "workload:\n"
+				  "  rootfs: host\n"
+				  "  mounts:\n"
+				  "    - { source: %s, target: /mnt/bait, exec: true }\n"
+				  "    - { tmpfs: 4MiB, target: /scratch }\n"
+				  "resources: { tmpfs: 8MiB }\n"
+				  "seccomp: { profile: default }\n"
+				  "capabilities: []\n"
+				  "network: { mode: none }\n"
+				  "scrub: { held: none, kernel: none }\n";
 
 static struct {
 	char dir[64], program[64];
@@ -328,7 +332,8 @@ static _Noreturn void workload(const struct sandbox *s, const char *attempt)
 	argv[n++] = (char[]){ "tmpfs=8388608" };
 	argv[n++] = (char *)(uintptr_t)attempt;
 	argv[n] = NULL;
-	step((s->without & SESSION || setsid() > 0) && dup2(s->output, 1) == 1, "session", NULL);
+	step((s->without & SESSION || setsid() > 0) && dup2(s->output, 1) == 1, "session",
+	     NULL);
 	if (!(s->without & KEYRING))
 		STEP("attributes", confine_attributes(&s->plan->process, &r, &e));
 	if (!(s->without & LIMITS))
@@ -360,8 +365,10 @@ static _Noreturn void reap_until(pid_t pid)
 /* On the host's root Landlock still wants the places that its rules name. */
 static void make_ruled_places(void)
 {
-	step(unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-		     mount("none", "/dev", "tmpfs", 0, NULL) == 0 && mkdir("/dev/mqueue", 0755) == 0,
+	step(unshare(CLONE_NEWNS) == 0 &&
+		     mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+		     mount("none", "/dev", "tmpfs", 0, NULL) == 0 &&
+		     mkdir("/dev/mqueue", 0755) == 0,
 	     "/dev", NULL);
 }
 
@@ -380,8 +387,8 @@ static _Noreturn void first(struct sandbox *s, const char *attempt)
 		     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 && unshare(CLONE_NEWCGROUP) == 0,
 	     "first process", NULL);
 	if (!(s->without & ROOT))
-		STEP("mounts", mounts_enter(s->plan, &s->ids, &s->mounts, false, &master, &slave,
-					    &e));
+		STEP("mounts",
+		     mounts_enter(s->plan, &s->ids, &s->mounts, false, &master, &slave, &e));
 	else if (!(s->without & LANDLOCK))
 		make_ruled_places();
 	pid = fork();
@@ -524,11 +531,33 @@ static bool expect(const struct proof *p, unsigned without, int wanted, const ch
 	return false;
 }
 
+/* What a kernel was built without cannot be reached on it, whatever is left out. */
+static bool is_missing_here(const struct proof *p)
+{
+	char said[512];
+
+	return outcome(p->attempt, p->walls | p->also, said, sizeof(said)) == 1 &&
+	       strstr(said, strerror(ENOSYS));
+}
+
+/* A sanitizer does at start what no workload does, and needs what no sandbox shows. */
+#ifdef __SANITIZE_ADDRESS__
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
+
+static bool can_run(void)
+{
+	return geteuid() == 0 && !SANITIZED;
+}
+
 static void need_root(void)
 {
-	if (geteuid() == 0)
+	if (can_run())
 		return;
-	print_message("leaving walls out takes root\n");
+	print_message(SANITIZED ? "walls are tested without sanitizers\n"
+				: "leaving walls out takes root\n");
 	skip();
 }
 
@@ -545,13 +574,19 @@ static void is_refused_by_all_walls(void **state)
 
 static void gets_out_without_its_walls(void **state)
 {
-	bool ok = true;
+	size_t proven = 0, missing = 0;
 
 	(void)state;
 	need_root();
 	for (size_t i = 0; i < N_PROOFS; i++)
-		ok &= expect(&proofs[i], proofs[i].walls | proofs[i].also, 0, "without its walls");
-	assert_true(ok);
+		if (expect(&proofs[i], proofs[i].walls | proofs[i].also, 0,
+			   "without its walls"))
+			proven++;
+		else if (is_missing_here(&proofs[i]))
+			missing++;
+	print_message("# %zu shown to get out, %zu not in this kernel\n", proven, missing);
+	assert_int_equal(proven + missing, N_PROOFS);
+	assert_true(proven >= ENOUGH);
 }
 
 static void is_refused_by_each_wall_alone(void **state)
@@ -611,14 +646,14 @@ static int put_out_bait(void **state)
 	ssize_t n = readlink("/proc/self/exe", here, sizeof(here) - 1);
 
 	(void)state;
-	if (geteuid() != 0)
+	if (!can_run())
 		return 0;
 	here[n < 0 ? 0 : n] = 0;
 	*strstr(here, "/tests/runtime/") = 0;
 	snprintf(program, sizeof(program), "%s/tests/inside/breakout", here);
 	strcpy(host.dir, "/tmp/cordon-walls-XXXXXX");
 	bait_need(mkdtemp(host.dir) && chmod(host.dir, 0755) == 0, host.dir);
-	snprintf(host.program, sizeof(host.program), "%s/breakout", host.dir);
+	snprintf(host.program, sizeof(host.program), "%.40s/breakout", host.dir);
 	bait_make(&host.bait, host.dir, program);
 	snprintf(text, sizeof(text), policy_text, host.dir);
 	if (policy_parse("walls", text, strlen(text), &policy, &e) != POLICY_OK ||
@@ -635,7 +670,7 @@ static int take_bait_in(void **state)
 	char command[160];
 
 	(void)state;
-	if (geteuid() != 0)
+	if (!can_run())
 		return 0;
 	bait_end(&host.bait);
 	policy_plan_free(host.plan);
