@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/sched.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -79,6 +80,11 @@ static const char absent[] =
 	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | \
 	 CLONE_NEWPID | CLONE_NEWNET)
 
+/* Other protocols are modules that the kernel loads for whoever asks. */
+#define INET(family, protocol) \
+	{ "socket", PROFILE_ALLOW, \
+	  { { 0, PROFILE_EQ, family, 0 }, { 2, PROFILE_EQ, protocol, 0 } }, 2 }
+
 static const struct conditional {
 	const char *name;
 	enum profile_action action;
@@ -86,8 +92,14 @@ static const struct conditional {
 	size_t n_args;
 } conditional[] = {
 	{ "socket", PROFILE_ALLOW, { { 0, PROFILE_EQ, AF_UNIX, 0 } }, 1 },
-	{ "socket", PROFILE_ALLOW, { { 0, PROFILE_EQ, AF_INET, 0 } }, 1 },
-	{ "socket", PROFILE_ALLOW, { { 0, PROFILE_EQ, AF_INET6, 0 } }, 1 },
+	INET(AF_INET, IPPROTO_IP),
+	INET(AF_INET, IPPROTO_TCP),
+	INET(AF_INET, IPPROTO_UDP),
+	INET(AF_INET, IPPROTO_ICMP),
+	INET(AF_INET6, IPPROTO_IP),
+	INET(AF_INET6, IPPROTO_TCP),
+	INET(AF_INET6, IPPROTO_UDP),
+	INET(AF_INET6, IPPROTO_ICMPV6),
 	/* glibc asks the routing protocol which addresses there are */
 	{ "socket", PROFILE_ALLOW,
 	  { { 0, PROFILE_EQ, AF_NETLINK, 0 }, { 2, PROFILE_EQ, 0, 0 } }, 2 },
@@ -133,8 +145,8 @@ static const struct profile_exclusion exclusions[] = {
 	{ "clone",
 	  "CLONE_UNTRACED makes a process that its tracer, the keeper, does not learn of" },
 	{ "socket socketpair",
-	  "only unix, inet, inet6 and netlink protocol 0: other families reach the hypervisor "
-	  "(vsock), the page cache (alg) or rarely used parsers in the kernel" },
+	  "only unix, tcp, udp and icmp over inet and inet6, and netlink protocol 0: others reach "
+	  "the hypervisor (vsock), the page cache (alg) or rarely used parsers in the kernel" },
 	{ "ioctl",
 	  "TIOCSTI and TIOCLINUX put input into a terminal, TIOCCONS takes the console's "
 	  "output, TIOCSETD loads line disciplines; the rest is allowed" },

@@ -329,8 +329,8 @@ static void drop_everything(const struct inside_spec *spec)
 	static const uint64_t none[POLICY_CAPSETS];
 	struct confine_report r = { 0 };
 	struct runtime_error e = { 0 };
-	uint32_t uid = spec->ids.range ? 65534 : spec->plan->process.uid;
-	uint32_t gid = spec->ids.range ? 65534 : spec->plan->process.gid;
+	uint32_t uid = spec->ids.range ? INSIDE_FIRST_ID : spec->plan->process.uid;
+	uint32_t gid = spec->ids.range ? INSIDE_FIRST_ID : spec->plan->process.gid;
 
 	if (confine_identity(uid, gid, NULL, 0, none, spec->ids.range, &r, &e) != RUNTIME_OK)
 		give_up(spec->sock, EXIT_REFUSED, &e);

@@ -26,6 +26,8 @@ struct inside_spec {
 	size_t n_extra;
 };
 
+#define INSIDE_FIRST_ID 65534 /* the first process's user and group, once it only waits */
+
 enum inside_kind {
 	INSIDE_GO = 'g',     /* keeper: ids are mapped, the process is traced */
 	INSIDE_BUILT = 'b',  /* first process: fds are the terminal's master (if any), then tmpfs */

@@ -183,10 +183,18 @@ static int64_t kill_due(struct keeper *k)
 static void pump_output(struct keeper *k)
 {
 	static char chunk[16384];
-	ssize_t n;
+	ssize_t n = -1;
 
-	for (int i = 0; i < 16 && (n = read(k->out, chunk, sizeof(chunk))) > 0; i++)
+	for (int i = 0; i < 16; i++) {
+		n = read(k->out, chunk, sizeof(chunk));
+		if (n <= 0)
+			break;
 		(void)ring_write(k->ring, chunk, (size_t)n);
+	}
+	if (n == 0) { /* nobody can write any more; polled on, it would say so for ever */
+		close(k->out);
+		k->out = -1;
+	}
 }
 
 /* ---- messages --------------------------------------------------------------------------------------------------------- */
@@ -280,6 +288,8 @@ static int until(int64_t a, int64_t b)
 
 static void watch(struct keeper *k)
 {
+	bool more = false;
+
 	while (!tracer_empty(&k->launcher.tracer)) {
 		struct pollfd p[] = {
 			{ .fd = k->launcher.sigchld, .events = POLLIN },
@@ -291,12 +301,12 @@ static void watch(struct keeper *k)
 		char drained[1024];
 
 		if (poll(p, sizeof(p) / sizeof(p[0]),
-			 until(kill_due(k), k->clerk_retry_at)) < 0 &&
+			 more ? 0 : until(kill_due(k), k->clerk_retry_at)) < 0 &&
 		    errno != EINTR)
 			break;
 		while (read(k->launcher.sigchld, drained, sizeof(drained)) > 0)
 			;
-		tracer_pump(&k->launcher.tracer);
+		more = tracer_pump(&k->launcher.tracer);
 		if (k->launcher.tracer.workload_gone &&
 		    journal_writer_state(k->journal) == SESSION_RUNNING)
 			move(k, EV_ENDING, "the workload ended");

@@ -93,6 +93,13 @@ static void drain(int sigfd)
 		;
 }
 
+/* Nothing of the tenant's runs yet: what stops now are few, and all are waited for. */
+static void pump(struct launcher *l)
+{
+	while (tracer_pump(&l->tracer))
+		;
+}
+
 /* One message of the inside, handling stops meanwhile. The inside's own failure and its
  * end without a word are failures here. */
 static enum runtime_status next_message(struct launcher *l, enum inside_kind kind,
@@ -112,7 +119,7 @@ static enum runtime_status next_message(struct launcher *l, enum inside_kind kin
 		if (poll(p, 2, (int)left) < 0 && errno != EINTR)
 			return fail(e, "setup", "cannot wait");
 		drain(l->sigchld);
-		tracer_pump(&l->tracer);
+		pump(l);
 		if (p[0].revents & (POLLIN | POLLHUP)) {
 			if (!inside_receive(l->sock, ret, fds, ret_n))
 				break;
@@ -304,7 +311,7 @@ static enum runtime_status await_exec(struct launcher *l, struct runtime_error *
 	size_t n;
 
 	for (;;) {
-		tracer_pump(&l->tracer);
+		pump(l);
 		if (l->tracer.exec_stop)
 			return RUNTIME_OK;
 		if (l->tracer.workload_gone || tracer_empty(&l->tracer))
@@ -333,6 +340,8 @@ enum runtime_status launcher_start(struct launcher *l, const struct launcher_spe
 
 	if (s == RUNTIME_OK)
 		s = await_exec(l, reterr);
+	if (s == RUNTIME_OK)
+		s = readback_first(l->init_pid, spec, reterr);
 	if (s == RUNTIME_OK)
 		s = readback_workload(l->workload_pid, spec, reterr);
 	if (s != RUNTIME_OK)
@@ -371,7 +380,7 @@ void launcher_end(struct launcher *l)
 	}
 	while (!tracer_empty(&l->tracer)) {
 		launcher_kill(l);
-		tracer_pump(&l->tracer);
+		pump(l);
 		if (!tracer_empty(&l->tracer))
 			(void)poll(&p, 1, 100);
 		drain(l->sigchld);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "runtime/files.h"
@@ -295,17 +296,63 @@ static enum runtime_status check_cgroups(int proc, const struct cgroup *cg, stru
 	return RUNTIME_OK;
 }
 
+static int open_process(pid_t pid)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* It drops everything beside the workload's own start, the filter last. */
+static enum runtime_status await_filter(int proc, char *status, size_t size,
+					struct runtime_error *e)
+{
+	const struct timespec pause = { .tv_nsec = 1000 * 1000 };
+	enum runtime_status s = RUNTIME_SYSTEM;
+
+	for (int tries = 0; tries < 1000; tries++) {
+		if (file_read_text(proc, "status", status, size) < 0)
+			return unreadable(e, "/proc/PID/status of the first process");
+		s = expect(status, "Seccomp", "2", e);
+		if (s != RUNTIME_REFUSED)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return s;
+}
+
+enum runtime_status readback_first(pid_t pid, const struct launcher_spec *spec,
+				   struct runtime_error *reterr)
+{
+	static const struct policy_process bare; /* no capability in any set */
+	unsigned uid = spec->ids.range ? spec->ids.first + INSIDE_FIRST_ID : geteuid();
+	char status[8192], want[64];
+	int proc = open_process(pid);
+	enum runtime_status s;
+
+	if (proc < 0)
+		return unreadable(reterr, "the first process");
+	s = await_filter(proc, status, sizeof(status), reterr);
+	snprintf(want, sizeof(want), "%u\t%u\t%u\t%u", uid, uid, uid, uid);
+	if (s == RUNTIME_OK)
+		s = expect(status, "Uid", want, reterr);
+	if (s == RUNTIME_OK)
+		s = expect_caps(status, &bare, reterr);
+	if (s == RUNTIME_OK)
+		s = expect(status, "NoNewPrivs", "1", reterr);
+	close(proc);
+	return s;
+}
+
 enum runtime_status readback_workload(pid_t pid, const struct launcher_spec *spec,
 				      struct runtime_error *reterr)
 {
-	char path[32];
+	int proc = open_process(pid);
 	enum runtime_status s;
-	int proc;
 
-	snprintf(path, sizeof(path), "/proc/%d", pid);
-	proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (proc < 0)
-		return unreadable(reterr, path);
+		return unreadable(reterr, "the workload's process");
 	s = check_status(proc, spec, reterr);
 	if (s == RUNTIME_OK)
 		s = check_namespaces(proc, spec->plan->namespaces, reterr);

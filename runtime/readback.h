@@ -7,5 +7,10 @@
 
 #include "runtime/launcher.h"
 
+/* The first process too: once its filter is loaded it has given up everything. Waits for
+ * that, a second at most. */
+__attribute__((warn_unused_result)) enum runtime_status
+readback_first(pid_t pid, const struct launcher_spec *spec, struct runtime_error *reterr);
+
 __attribute__((warn_unused_result)) enum runtime_status
 readback_workload(pid_t pid, const struct launcher_spec *spec, struct runtime_error *reterr);

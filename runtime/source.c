@@ -63,22 +63,11 @@ static enum runtime_status judge(int fd, const char *path, struct runtime_error 
 
 /* ---- what is mounted below ------------------------------------------------------------ */
 
-/* mountinfo writes space, tab, newline and backslash as \ooo. True when `point` as it is
- * written there lies below the folder `path`. */
 static bool is_below(const char *point, const char *path)
 {
-	for (; *path; path++) {
-		char c = *point++;
+	size_t n = strlen(path);
 
-		if (c == '\\' && strspn(point, "01234567") >= 3) {
-			c = (char)((point[0] - '0') << 6 | (point[1] - '0') << 3 |
-				   (point[2] - '0'));
-			point += 3;
-		}
-		if (c != *path)
-			return false;
-	}
-	return *point == '/';
+	return strncmp(point, path, n) == 0 && point[n] == '/';
 }
 
 static bool is_kernels_type(const char *type)
@@ -108,6 +97,7 @@ static bool shows_kernel(char *line, const char *path)
 	type += strlen(" - ");
 	type[strcspn(type, " ")] = 0;
 	point[strcspn(point, " ")] = 0;
+	file_unescape(point);
 	return is_below(point, path) && is_kernels_type(type);
 }
 

@@ -21,6 +21,8 @@ enum runtime_status tracer_seize(struct tracer *t, pid_t init, struct runtime_er
 	return RUNTIME_OK;
 }
 
+#define AT_ONCE 256 /* stops handled before the keeper looks at its messages again */
+
 /* A task that vanished meanwhile (SIGKILL) gives ESRCH: its death is reported next. */
 static void go_on(pid_t pid, int sig)
 {
@@ -99,17 +101,20 @@ static void died(struct tracer *t, pid_t pid, int status)
 	}
 }
 
-void tracer_pump(struct tracer *t)
+bool tracer_pump(struct tracer *t)
 {
-	int status;
-	pid_t pid;
+	for (int i = 0; i < AT_ONCE; i++) {
+		int status;
+		pid_t pid = waitpid(-1, &status, __WALL | WNOHANG);
 
-	while ((pid = waitpid(-1, &status, __WALL | WNOHANG)) > 0) {
+		if (pid <= 0)
+			return false;
 		if (WIFSTOPPED(status))
 			stopped(t, pid, status);
 		else
 			died(t, pid, status);
 	}
+	return true;
 }
 
 enum runtime_status tracer_resume(struct tracer *t, struct runtime_error *reterr)

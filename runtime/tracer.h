@@ -25,9 +25,10 @@ struct tracer {
 __attribute__((warn_unused_result)) enum runtime_status
 tracer_seize(struct tracer *t, pid_t init, struct runtime_error *reterr);
 
-/* Handles every stop and death that is there now; never blocks. The first exec of the
- * workload is left standing until tracer_resume(). Call on SIGCHLD. */
-void tracer_pump(struct tracer *t);
+/* Handles the stops and deaths that are there now; never blocks. The first exec of the
+ * workload is left standing until tracer_resume(). Call on SIGCHLD. True: there may be more,
+ * call again soon; a sandbox that stops as fast as it can must not hold its keeper. */
+bool tracer_pump(struct tracer *t);
 /* Lets the workload run from its exec stop; it is not stopped at execs any more. */
 __attribute__((warn_unused_result)) enum runtime_status
 tracer_resume(struct tracer *t, struct runtime_error *reterr);

@@ -23,6 +23,7 @@
 #include "runtime/wire.h"
 
 #define EXIT_REFUSED 125
+#define CLOSED_WINDOW_MS 5000 /* as long as the keeper gives a lost caller's workload */
 
 struct run {
 	const char *policy, *name, *receipt;
@@ -196,6 +197,17 @@ static void pass_signal(const struct run *r, int sig)
 		return; /* the keeper is gone: its end is seen next */
 }
 
+/* The caller's window was closed: nobody will see or say anything any more. */
+static void stop_session(const struct run *r)
+{
+	struct wire_message m = { .type = WIRE_STOP, .a = CLOSED_WINDOW_MS };
+	struct runtime_error ignored;
+
+	memcpy(m.id, r->id, sizeof(m.id));
+	if (wire_send(r->control, &m, &ignored) != RUNTIME_OK)
+		return; /* its keeper is gone: its end is seen next */
+}
+
 static void on_signal(struct run *r)
 {
 	struct signalfd_siginfo info;
@@ -209,6 +221,8 @@ static void on_signal(struct run *r)
 		}
 		if (sig != SIGTSTP) {
 			pass_signal(r, sig);
+			if (sig == SIGHUP && r->terminal.out >= 0)
+				stop_session(r);
 			continue;
 		}
 		/* Both stop; whoever continues us continues it. Not by SIGTSTP: the workload
