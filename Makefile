@@ -151,7 +151,7 @@ layers: programs
 lint:
 	@scripts/lint
 format:
-	clang-format -i $(foreach m,$(MODULES),$(wildcard $(m)/*.[ch])) $(wildcard tests/*/*.[ch])
+	$(Q)clang-format -i $(foreach m,$(MODULES),$(wildcard $(m)/*.[ch])) $(wildcard tests/*/*.[ch])
 bench: programs $(BENCHES)
 	@O=$(O) tests/bench/run
 

@@ -56,7 +56,7 @@ static int exit_of(enum policy_status s)
 	return EXIT_SYSTEM;
 }
 
-/* ---- JSON -------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------ */
 
 /* Bytes that are not UTF-8 come from a command line, or from a finding that was cut
  * within a character: "?" stands for them. */
@@ -188,7 +188,7 @@ static int print_json(const struct options *o, enum policy_status s,
 	return bad ? EXIT_SYSTEM : exit_of(s);
 }
 
-/* ---- reading ----------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------- */
 
 /* A profile is a JSON object with a default action or rules, and says nothing of cordon. */
 static bool is_profile(const char *text, size_t len)
@@ -254,7 +254,7 @@ static enum policy_status read_input(const struct options *o, struct input *in)
 	return s == POLICY_OK ? make_plan(o, in) : s;
 }
 
-/* ---- verbs ------------------------------------------------------------------- */
+/* ---- verbs ----------------------------------------------------------------------- */
 
 static void summary(const struct input *in, char *to, size_t size)
 {

@@ -28,7 +28,7 @@ static void one_line(char *text)
 }
 
 enum policy_status(policy_fail)(struct policy_error *e, enum policy_status s, const char *key,
-			       const char *hint, const char *what, ...)
+				const char *hint, const char *what, ...)
 {
 	va_list args;
 

@@ -56,7 +56,7 @@ static const char *test_name(uint16_t code)
 	}
 }
 
-/* ---- what the accumulator holds ---------------------------------------------- */
+/* ---- what the accumulator holds -------------------------------------------------- */
 
 static void flow(uint8_t *holds, size_t n, size_t to, uint8_t what)
 {
@@ -98,7 +98,7 @@ static uint8_t *follow(const struct policy_filter *f)
 	return holds;
 }
 
-/* ---- words ------------------------------------------------------------------- */
+/* ---- words ----------------------------------------------------------------------- */
 
 static void print_offset(FILE *to, uint32_t k)
 {

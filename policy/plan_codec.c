@@ -38,7 +38,7 @@ void policy_plan_freep(struct policy_plan **plan)
 	policy_plan_free(*plan);
 }
 
-/* ---- encoding ---------------------------------------------------------------- */
+/* ---- encoding -------------------------------------------------------------------- */
 
 static size_t number_bytes(enum field_type type)
 {
@@ -139,7 +139,7 @@ enum policy_status policy_plan_encode(const struct policy_plan *plan, uint8_t **
 	return POLICY_OK;
 }
 
-/* ---- decoding ---------------------------------------------------------------- */
+/* ---- decoding -------------------------------------------------------------------- */
 
 struct decoding {
 	struct rd r;

@@ -186,7 +186,7 @@ static const struct field plan_fields[] = {
 static const char *check_plan(const void *record);
 const struct record plan_record = { sizeof(struct policy_plan), plan_fields, check_plan };
 
-/* ---- values ------------------------------------------------------------------ */
+/* ---- values ---------------------------------------------------------------------- */
 
 static const void *place(const struct field *f, const void *record)
 {
@@ -297,7 +297,7 @@ const char *field_check(const struct field *f, const void *record)
 	}
 }
 
-/* ---- what single fields cannot say -------------------------------------------- */
+/* ---- what single fields cannot say ----------------------------------------------- */
 
 static bool empty(const char *s)
 {

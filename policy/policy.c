@@ -18,7 +18,7 @@
 #define RULES_MAX 256u
 #define ENVIRONMENT_MAX 256u
 
-/* ---- what a sandbox is unless its policy says otherwise ------------------------- */
+/* ---- what a sandbox is unless its policy says otherwise -------------------------- */
 
 static const struct policy_rlimit default_rlimits[] = {
 	/* 1 and not 0: a core_pattern that is a pipe runs a host's program with the dead
@@ -65,7 +65,7 @@ static enum policy_status sandbox_defaults(struct reading *rd)
 	return POLICY_OK;
 }
 
-/* ---- isolation --------------------------------------------------------------- */
+/* ---- isolation ------------------------------------------------------------------- */
 
 static enum policy_status read_version(struct reading *rd, const struct node *n,
 				       const struct key *k, void *to)
@@ -115,7 +115,7 @@ static enum policy_status read_tee(struct reading *rd, const struct node *n,
 	return s;
 }
 
-/* ---- workload of a sandbox ---------------------------------------------------- */
+/* ---- workload of a sandbox ------------------------------------------------------- */
 
 struct protected_place {
 	const char *path;
@@ -386,7 +386,7 @@ static enum policy_status read_mounts(struct reading *rd, const struct node *n,
 	return s;
 }
 
-/* ---- seccomp and capabilities -------------------------------------------------- */
+/* ---- seccomp and capabilities ---------------------------------------------------- */
 
 static enum policy_status read_profile(struct reading *rd, const struct node *n,
 				       const struct key *k, void *to)
@@ -447,7 +447,7 @@ static enum policy_status read_capabilities(struct reading *rd, const struct nod
 	return s;
 }
 
-/* ---- network ----------------------------------------------------------------- */
+/* ---- network --------------------------------------------------------------------- */
 
 static enum policy_status read_ports(struct reading *rd, const struct node *n,
 				     const struct key *k, void *to)
@@ -515,7 +515,7 @@ static enum policy_status read_rules(struct reading *rd, const struct node *n,
 	return POLICY_OK;
 }
 
-/* ---- attestation: kept as it was written ---------------------------------------- */
+/* ---- attestation: kept as it was written ----------------------------------------- */
 
 static enum policy_status read_attestation(struct reading *rd, const struct node *n,
 					   const struct key *k, void *to)
@@ -536,7 +536,7 @@ static enum policy_status read_attestation(struct reading *rd, const struct node
 	return *(char **)to ? POLICY_OK : policy_fail_memory(rd->err);
 }
 
-/* ---- the language --------------------------------------------------------------- */
+/* ---- the language ---------------------------------------------------------------- */
 
 /* clang-format off */
 #define PLAN(member) AT(policy_plan, member)
@@ -657,7 +657,7 @@ static const struct key policy_keys[] = {
 };
 /* clang-format on */
 
-/* ---- contradictions ---------------------------------------------------------------- */
+/* ---- contradictions -------------------------------------------------------------- */
 
 static enum policy_status clash_at(struct reading *rd, const char *path, const char *other,
 				   const char *hint, const char *what)
@@ -892,7 +892,7 @@ static enum policy_status read_policy(struct reading *rd)
 	return s;
 }
 
-/* ---- policies ---------------------------------------------------------------------- */
+/* ---- policies -------------------------------------------------------------------- */
 
 void policy_free(struct policy *p)
 {

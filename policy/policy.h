@@ -39,17 +39,19 @@ struct policy_error {
 /* FILE:LINE:COLUMN: KEY: WHAT (other place: LINE:COLUMN); HINT - as one line, no newline. */
 void policy_error_print(FILE *to, const struct policy_error *e);
 
-/* ---- words ----------------------------------------------------------------- */
+/* ---- words ----------------------------------------------------------------------- */
 
 enum policy_class { POLICY_CLASS_SANDBOX = 1, POLICY_CLASS_GUEST };
 
-enum policy_tee { /* bits; POLICY_TEE_NONE only where the policy wrote "none" */
+/* bits; POLICY_TEE_NONE only where the policy wrote "none" */
+enum policy_tee {
 	POLICY_TEE_NONE = 1 << 0,
 	POLICY_TEE_SEV_SNP = 1 << 1,
 	POLICY_TEE_TDX = 1 << 2,
 };
 
-enum policy_core_sched { /* resources.core-scheduling */
+/* resources.core-scheduling */
+enum policy_core_sched {
 	POLICY_CORE_OFF = 1, /* only by the built-in policy or by writing it */
 	POLICY_CORE_PREFER,
 	POLICY_CORE_REQUIRE,
@@ -61,7 +63,8 @@ enum policy_held { POLICY_HELD_WIPED = 1, POLICY_HELD_NONE };
 enum policy_kernel { POLICY_KERNEL_KERNEL = 1, POLICY_KERNEL_SWEPT, POLICY_KERNEL_NONE };
 enum policy_witness { POLICY_WITNESS_OPTIONAL = 1, POLICY_WITNESS_REQUIRED };
 
-enum policy_capset { /* OCI process.capabilities, in this order */
+/* OCI process.capabilities, in this order */
+enum policy_capset {
 	POLICY_CAP_BOUNDING,
 	POLICY_CAP_EFFECTIVE,
 	POLICY_CAP_PERMITTED,
@@ -78,19 +81,19 @@ enum policy_mount_kind {
 	POLICY_MOUNT_MQUEUE,
 };
 
-/* ---- the plan -------------------------------------------------------------- */
+/* ---- the plan -------------------------------------------------------------------- */
 
 struct policy_mount {
-	uint32_t kind;    /* enum policy_mount_kind */
-	char *source;     /* BIND: absolute host path; else "" */
-	char *target;     /* absolute, normal path inside the root (no "..", no "//") */
-	uint64_t attr;    /* MOUNT_ATTR_* of mount_setattr(2); applied to the whole tree */
-	uint64_t size;    /* TMPFS: bytes */
-	uint32_t mode;    /* TMPFS: permissions of its top */
+	uint32_t kind; /* enum policy_mount_kind */
+	char *source;  /* BIND: absolute host path; else "" */
+	char *target;  /* absolute, normal path inside the root (no "..", no "//") */
+	uint64_t attr; /* MOUNT_ATTR_* of mount_setattr(2); applied to the whole tree */
+	uint64_t size; /* TMPFS: bytes */
+	uint32_t mode; /* TMPFS: permissions of its top */
 };
 
 struct policy_rlimit {
-	uint32_t resource; /* RLIMIT_* of this architecture */
+	uint32_t resource;   /* RLIMIT_* of this architecture */
 	uint64_t soft, hard; /* RLIM_INFINITY is UINT64_MAX */
 };
 
@@ -111,17 +114,20 @@ struct policy_process {
 	int32_t oom_score_adj;
 };
 
-struct policy_hook { /* OCI hooks: carried, and refused unless the host allows the name */
-	uint32_t stage; /* 0 prestart 1 createRuntime 2 createContainer 3 startContainer 4 poststart 5 poststop */
+/* OCI hooks: carried, and refused unless the host allows the name */
+struct policy_hook {
+	/* 0 prestart 1 createRuntime 2 createContainer 3 startContainer 4 poststart 5 poststop */
+	uint32_t stage;
 	char *path;
 	char **argv;
 	char **env;
 	uint32_t timeout_s;
 };
 
-struct policy_limits { /* 0 = not asked for */
-	uint64_t memory;     /* bytes, of the whole session */
-	uint64_t cpu_milli;  /* 1500 = one and a half CPUs */
+/* 0 = not asked for */
+struct policy_limits {
+	uint64_t memory;    /* bytes, of the whole session */
+	uint64_t cpu_milli; /* 1500 = one and a half CPUs */
 	uint64_t pids;
 	uint64_t tmpfs;      /* bytes of the session's writable memory file system */
 	uint64_t files;      /* RLIMIT_NOFILE */
@@ -138,7 +144,8 @@ struct policy_filter {
 	uint32_t flags; /* SECCOMP_FILTER_FLAG_* that the profile asked for */
 };
 
-struct policy_rule { /* one explicit flow of an isolated network */
+/* one explicit flow of an isolated network */
+struct policy_rule {
 	bool egress;
 	char *cidr;        /* "10.0.0.0/8", "fd00::/8" */
 	uint32_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
@@ -155,7 +162,8 @@ struct policy_volume {
 	bool read_only;
 };
 
-struct policy_guest { /* class guest; all empty for a sandbox */
+/* class guest; all empty for a sandbox */
+struct policy_guest {
 	char *kernel, *initrd, *cmdline, *firmware;
 	uint32_t vcpus;
 	struct policy_volume *volumes;
@@ -164,32 +172,32 @@ struct policy_guest { /* class guest; all empty for a sandbox */
 
 struct policy_plan {
 	char *tenant;
-	uint32_t class;      /* enum policy_class */
-	uint32_t tee;        /* enum policy_tee bits; 0 for a sandbox */
-	bool shared_uid;     /* isolation.shared-uid: accept */
-	bool builtin;        /* made of the built-in policy */
-	char *rootfs;        /* absolute host folder, or "" for read-only views of the host's /usr */
-	bool root_writable;  /* never from a policy; an OCI bundle may */
+	uint32_t class;  /* enum policy_class */
+	uint32_t tee;    /* enum policy_tee bits; 0 for a sandbox */
+	bool shared_uid; /* isolation.shared-uid: accept */
+	bool builtin;    /* made of the built-in policy */
+	char *rootfs; /* absolute host folder, or "" for read-only views of the host's /usr */
+	bool root_writable; /* never from a policy; an OCI bundle may */
 	char *hostname;
 	uint64_t namespaces; /* CLONE_NEW* bits to make */
 	struct policy_process process;
-	bool terminal;       /* OCI process.terminal; `cordon run` looks at its own descriptors */
+	bool terminal; /* OCI process.terminal; `cordon run` looks at its own descriptors */
 	struct policy_mount *mounts; /* in order */
 	size_t n_mounts;
 	struct policy_hook *hooks;
 	size_t n_hooks;
 	struct policy_limits limits;
-	char *profile;       /* "default" or the profile's path */
+	char *profile;                        /* "default" or the profile's path */
 	char **seccomp_allow, **seccomp_deny; /* the policy's own lists, NULL-terminated */
 	struct policy_filter filter;
-	uint32_t network;    /* enum policy_network */
+	uint32_t network; /* enum policy_network */
 	struct policy_rule *rules;
 	size_t n_rules;
 	struct policy_key *keys;
 	size_t n_keys;
 	uint32_t held, kernel; /* scrub minima: enum policy_held, enum policy_kernel */
-	char *attestation;   /* the block as text, indentation kept; "" when absent */
-	uint32_t witness;    /* enum policy_witness */
+	char *attestation;     /* the block as text, indentation kept; "" when absent */
+	uint32_t witness;      /* enum policy_witness */
 	struct policy_guest guest;
 };
 

@@ -44,7 +44,11 @@ __attribute__((format(printf, 5, 6))) enum policy_status
 policy_fail(struct policy_error *e, enum policy_status s, const char *key, const char *hint,
 	    const char *what, ...);
 /* The status as a value that compilers and analyzers see at the call. */
-#define policy_fail(e, s, ...) ({ (void)(policy_fail)(e, s, __VA_ARGS__); (s); })
+#define policy_fail(e, s, ...)                                                                 \
+	({                                                                                     \
+		(void)(policy_fail)(e, s, __VA_ARGS__);                                        \
+		(s);                                                                           \
+	})
 enum policy_status policy_fail_memory(struct policy_error *e);
 
 /* Reads at most `max` bytes of a regular file ("-": of standard input, whatever it is),

@@ -66,7 +66,7 @@ bool profile_action_runs(enum profile_action a)
 	return a == PROFILE_TRACE || a == PROFILE_LOG || a == PROFILE_ALLOW;
 }
 
-/* ---- where we are ------------------------------------------------------------ */
+/* ---- where we are ---------------------------------------------------------------- */
 
 struct in {
 	struct profile *p;
@@ -104,7 +104,7 @@ static void leave(struct in *in, size_t old)
 	in->path[old] = '\0';
 }
 
-/* ---- forms of values --------------------------------------------------------- */
+/* ---- forms of values ------------------------------------------------------------- */
 
 typedef enum policy_status read_fn(struct in *in, json_t *v, void *into);
 
@@ -290,7 +290,7 @@ static enum policy_status read_comment(struct in *in, json_t *v, void *into)
 	return json_is_string(v) ? POLICY_OK : fail(in, NULL, "must be a string");
 }
 
-/* ---- includes, excludes ------------------------------------------------------ */
+/* ---- includes, excludes ---------------------------------------------------------- */
 
 static enum policy_status read_cap(struct in *in, json_t *v, void *into)
 {
@@ -365,7 +365,7 @@ static enum policy_status read_condition(struct in *in, json_t *v, void *into)
 	return read_object(in, v, fields, into);
 }
 
-/* ---- one argument ------------------------------------------------------------ */
+/* ---- one argument ---------------------------------------------------------------- */
 
 struct arg_in {
 	struct profile_arg arg;
@@ -436,7 +436,7 @@ static enum policy_status read_arg(struct in *in, json_t *v, void *into)
 	return s;
 }
 
-/* ---- one entry --------------------------------------------------------------- */
+/* ---- one entry ------------------------------------------------------------------- */
 
 struct entry_in {
 	struct profile_entry e;
@@ -573,7 +573,7 @@ static enum policy_status read_entry(struct in *in, json_t *v, void *into)
 	return s;
 }
 
-/* ---- the whole --------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------- */
 
 static enum policy_status read_default_action(struct in *in, json_t *v, void *into)
 {
@@ -749,7 +749,7 @@ static enum policy_status read_profile(struct in *in, json_t *root)
 	return s == POLICY_OK ? judge_profile(in) : s;
 }
 
-/* ---- text -------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------ */
 
 static void place(const char *text, size_t len, size_t at, struct policy_error *e)
 {

@@ -13,8 +13,8 @@ struct profile; /* opaque; a parsed profile, whole, unresolved */
 
 /* What includes/excludes are judged against, and what the policy adds. */
 struct profile_context {
-	uint64_t caps;                   /* granted capabilities, bit n = capability n */
-	unsigned kernel[2];              /* running kernel: major, minor */
+	uint64_t caps;                          /* granted capabilities, bit n = capability n */
+	unsigned kernel[2];                     /* running kernel: major, minor */
 	const char *const *allow, *const *deny; /* policy lists, NULL-terminated or NULL */
 };
 
@@ -42,5 +42,7 @@ profile_compile(const struct profile *p, const struct profile_context *cx,
 		struct policy_filter *ret, struct policy_error *reterr);
 
 /* The deliberate exclusions of the default profile and why: NULL-terminated pairs. */
-struct profile_exclusion { const char *names, *reason; };
+struct profile_exclusion {
+	const char *names, *reason;
+};
 const struct profile_exclusion *profile_default_exclusions(void);

@@ -30,7 +30,7 @@
 #define X32_BIT 0x40000000u
 #define TREE_FROM 8 /* rules; libseccomp's binary tree fails when there are none */
 
-/* ---- verdicts ---------------------------------------------------------------- */
+/* ---- verdicts -------------------------------------------------------------------- */
 
 /* One encoding for libseccomp and for seccomp(2): their numbers are the same. */
 static uint32_t verdict(enum profile_action a, uint32_t errno_ret)
@@ -48,7 +48,7 @@ static uint32_t verdict(enum profile_action a, uint32_t errno_ret)
 	return values[a] | (profile_action_has_errno(a) ? errno_ret : 0);
 }
 
-/* ---- rules by number --------------------------------------------------------- */
+/* ---- rules by number ------------------------------------------------------------- */
 
 struct numbered {
 	int number;
@@ -126,7 +126,7 @@ static enum policy_status number_rules(const struct profile *p,
 	return POLICY_OK;
 }
 
-/* ---- a program as it grows --------------------------------------------------- */
+/* ---- a program as it grows ------------------------------------------------------- */
 
 struct program {
 	struct sock_filter at[BPF_MAXINSNS];
@@ -270,7 +270,7 @@ static void rule_block(struct program *b, const struct profile_rule *r)
 	}
 }
 
-/* ---- one call ---------------------------------------------------------------- */
+/* ---- one call -------------------------------------------------------------------- */
 
 /* The rules of one number, strictest first. */
 struct group {
@@ -313,7 +313,7 @@ static void call_block(struct program *b, const struct group *g)
 		b->at[jump].k = (uint32_t)(b->n - jump - 1);
 }
 
-/* ---- both parts -------------------------------------------------------------- */
+/* ---- both parts ------------------------------------------------------------------ */
 
 struct compiler {
 	const struct profile *p;

@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-/* ---- calls ------------------------------------------------------------------- */
+/* ---- calls ----------------------------------------------------------------------- */
 
 /* clang-format off */
 static const char allowed[] =
@@ -133,7 +133,7 @@ static const struct { unsigned cap; const char *names; } by_capability[] = {
 	{ CAP_SYS_NICE, "get_mempolicy mbind set_mempolicy set_mempolicy_home_node" },
 };
 
-/* ---- what Docker's profile allows and this one does not ---------------------- */
+/* ---- what Docker's profile allows and this one does not -------------------------- */
 
 static const struct profile_exclusion exclusions[] = {
 	{ "ptrace process_vm_readv process_vm_writev",
@@ -183,7 +183,7 @@ const struct profile_exclusion *profile_default_exclusions(void)
 	return exclusions;
 }
 
-/* ---- from tables to a profile ------------------------------------------------ */
+/* ---- from tables to a profile ---------------------------------------------------- */
 
 static size_t count_words(const char *names)
 {

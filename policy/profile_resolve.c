@@ -39,7 +39,7 @@ static void add(struct rules *r, const struct profile_rule *rule)
 	r->items[r->n++] = *rule;
 }
 
-/* ---- conditions -------------------------------------------------------------- */
+/* ---- conditions ------------------------------------------------------------------ */
 
 static bool kernel_at_least(const struct profile_context *cx, const unsigned kernel[2])
 {
@@ -59,7 +59,7 @@ static bool excluded(const struct profile_condition *c, const struct profile_con
 	       (c->has_kernel && kernel_at_least(cx, c->kernel));
 }
 
-/* ---- the profile's own ------------------------------------------------------- */
+/* ---- the profile's own ----------------------------------------------------------- */
 
 static bool in_list(const char *const *list, const char *name)
 {
@@ -128,7 +128,7 @@ static void add_profile(struct rules *r, const struct profile *p,
 	}
 }
 
-/* ---- the policy's lists ------------------------------------------------------ */
+/* ---- the policy's lists ---------------------------------------------------------- */
 
 /* What no policy may allow, because what is promised of a session would be untrue. */
 static const struct {
@@ -208,7 +208,7 @@ enum policy_status profile_resolve(const struct profile *p, const struct profile
 	return POLICY_OK;
 }
 
-/* ---- flat text --------------------------------------------------------------- */
+/* ---- flat text ------------------------------------------------------------------- */
 
 static const char letters[PROFILE_ACTIONS] = {
 	[PROFILE_KILL_PROCESS] = 'P', [PROFILE_KILL_THREAD] = 'K', [PROFILE_TRAP] = 'S',

@@ -42,7 +42,8 @@ struct profile_arg {
 	uint64_t value, value_two;
 };
 
-struct profile_condition { /* zero: nothing is asked for */
+/* zero: nothing is asked for */
+struct profile_condition {
 	uint64_t caps;
 	bool arches;    /* architectures are listed */
 	bool arch_here; /* and this one is among them */

@@ -9,7 +9,7 @@
 
 #define TEXT_BYTES 4095u
 
-/* ---- findings ---------------------------------------------------------------- */
+/* ---- findings -------------------------------------------------------------------- */
 
 __attribute__((format(printf, 6, 0))) static enum policy_status
 finding(struct reading *rd, const struct node *n, const struct node *other,
@@ -89,7 +89,7 @@ static enum policy_status wrong_type(struct reading *rd, const struct node *n,
 			    kinds[n->kind]);
 }
 
-/* ---- mappings ---------------------------------------------------------------- */
+/* ---- mappings -------------------------------------------------------------------- */
 
 static const struct key *find_key(const struct key *keys, const char *name)
 {
@@ -166,7 +166,7 @@ enum policy_status read_mapping(struct reading *rd, const struct node *n, const 
 	return read_keys(rd, n, k->keys, to);
 }
 
-/* ---- lists ------------------------------------------------------------------- */
+/* ---- lists ----------------------------------------------------------------------- */
 
 enum policy_status want_list(struct reading *rd, const struct node *n, size_t min, size_t max)
 {
@@ -204,7 +204,7 @@ enum policy_status read_records(struct reading *rd, const struct node *n, const 
 	return s;
 }
 
-/* ---- texts ------------------------------------------------------------------- */
+/* ---- texts ----------------------------------------------------------------------- */
 
 /* Would another reader of YAML see a number, a truth or nothing in these bare letters? */
 static const char *type_in_disguise(const struct node *n)
@@ -329,7 +329,7 @@ enum policy_status read_texts(struct reading *rd, const struct node *n, const st
 	return s;
 }
 
-/* ---- words and truths -------------------------------------------------------- */
+/* ---- words and truths ------------------------------------------------------------ */
 
 static enum policy_status word_of(struct reading *rd, const struct node *n,
 				  const struct word *words, uint64_t *ret)
@@ -392,7 +392,7 @@ enum policy_status read_bool(struct reading *rd, const struct node *n, const str
 	return s;
 }
 
-/* ---- numbers ----------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------- */
 
 bool read_digits(const char *s, uint64_t *ret, const char **ret_end)
 {

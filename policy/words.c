@@ -132,7 +132,7 @@ uint64_t words_mask(const struct word *words)
 	return mask;
 }
 
-/* ---- forms ------------------------------------------------------------------- */
+/* ---- forms ----------------------------------------------------------------------- */
 
 #define LOWER "abcdefghijklmnopqrstuvwxyz"
 #define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

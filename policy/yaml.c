@@ -36,7 +36,7 @@ static enum policy_status fail_at(struct policy_error *e, unsigned line, unsigne
 	return POLICY_INVALID;
 }
 
-/* ---- bytes ------------------------------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------------------- */
 
 /* One UTF-8 character in its shortest form: its length, 0 when there is none. */
 static size_t utf8_char(const unsigned char *s, size_t left, uint32_t *ret)
@@ -110,7 +110,7 @@ static size_t byte_of(struct building *b, size_t index)
 	return b->at_byte;
 }
 
-/* ---- the tree ---------------------------------------------------------------- */
+/* ---- the tree -------------------------------------------------------------------- */
 
 static enum policy_status refuse(struct building *b, const yaml_mark_t *m, const char *hint,
 				 const char *what)

@@ -34,7 +34,7 @@ const char *cgroup_controller_str(enum cgroup_controller c)
 	return "?";
 }
 
-/* ---- small files -------------------------------------------------------------- */
+/* ---- small files ----------------------------------------------------------------- */
 
 static bool join(char *to, size_t size, const char *dir, const char *name)
 {
@@ -70,7 +70,7 @@ static bool has_word(const char *list, const char *word, const char *separators)
 	return false;
 }
 
-/* ---- where the hierarchies are ------------------------------------------------- */
+/* ---- where the hierarchies are --------------------------------------------------- */
 
 /* A line of mountinfo: ID PARENT DEV ROOT POINT OPTIONS [TAGS] - TYPE SOURCE SUPER. */
 static bool mount_matches(char *line, const char *controller, char *root, char *point)
@@ -126,7 +126,8 @@ static bool own_path(const char *self, const char *controller, char *ret)
 	for (const char *p = self; *p;) {
 		const char *end = strchrnul(p, '\n');
 		const char *list = memchr(p, ':', (size_t)(end - p));
-		const char *path = list ? memchr(list + 1, ':', (size_t)(end - list - 1)) : NULL;
+		const char *path =
+			list ? memchr(list + 1, ':', (size_t)(end - list - 1)) : NULL;
 
 		if (path) {
 			char names[128];
@@ -180,7 +181,8 @@ static bool v2_offers(const char *dir, const char *file, unsigned wanted)
 	    file_read_text(AT_FDCWD, path, list, sizeof(list)) < 0)
 		return false;
 	for (size_t i = 0; i < N_CONTROLLERS; i++)
-		if ((wanted & controllers[i].bit) && !has_word(list, controllers[i].name, " \n"))
+		if ((wanted & controllers[i].bit) &&
+		    !has_word(list, controllers[i].name, " \n"))
 			return false;
 	return true;
 }
@@ -196,8 +198,8 @@ static bool v2_enable(const char *dir, unsigned wanted)
 		return true;
 	for (size_t i = 0; i < N_CONTROLLERS; i++)
 		if (wanted & controllers[i].bit)
-			n += snprintf(words + n, sizeof(words) - (size_t)n, "%s+%s", n ? " " : "",
-				      controllers[i].name);
+			n += snprintf(words + n, sizeof(words) - (size_t)n, "%s+%s",
+				      n ? " " : "", controllers[i].name);
 	return write_file(dir, "cgroup.subtree_control", words) == 0;
 }
 
@@ -232,7 +234,8 @@ static unsigned v2_known(const char *own, size_t floor, unsigned wanted)
 	return known;
 }
 
-static bool add_dir(struct cgroup *cg, const char *parent, const char *leaf, unsigned bits, bool v2)
+static bool add_dir(struct cgroup *cg, const char *parent, const char *leaf, unsigned bits,
+		    bool v2)
 {
 	struct cgroup_dir *d;
 
@@ -293,12 +296,12 @@ enum runtime_status cgroup_find(unsigned wanted, bool look,
 	return RUNTIME_OK;
 }
 
-/* ---- limits ------------------------------------------------------------------------ */
+/* ---- limits ---------------------------------------------------------------------- */
 
 /* Writes a number and reads it back; a kernel that rounds does so downwards, by less
  * than `grain`. */
-static enum runtime_status set_number(const char *dir, const char *file, uint64_t v, uint64_t grain,
-				      struct runtime_error *reterr)
+static enum runtime_status set_number(const char *dir, const char *file, uint64_t v,
+				      uint64_t grain, struct runtime_error *reterr)
 {
 	char text[32], path[CGROUP_PATH + 64];
 	uint64_t got;
@@ -307,13 +310,15 @@ static enum runtime_status set_number(const char *dir, const char *file, uint64_
 	if (write_file(dir, file, text) < 0)
 		return runtime_fail(reterr, RUNTIME_SYSTEM, dir, "run `cordon doctor`",
 				    "cannot write %s to %s: %s", text, file, strerror(errno));
-	if (!join(path, sizeof(path), dir, file) || file_read_text(AT_FDCWD, path, text, sizeof(text)) < 0)
+	if (!join(path, sizeof(path), dir, file) ||
+	    file_read_text(AT_FDCWD, path, text, sizeof(text)) < 0)
 		return runtime_fail(reterr, RUNTIME_SYSTEM, dir, "", "cannot read %s back: %s",
 				    file, strerror(errno));
 	got = strtoull(text, NULL, 10);
 	if (got > v || v - got >= grain)
 		return runtime_fail(reterr, RUNTIME_SYSTEM, dir, "",
-				    "%s reads back as %" PRIu64 " instead of %" PRIu64, file, got, v);
+				    "%s reads back as %" PRIu64 " instead of %" PRIu64, file,
+				    got, v);
 	return RUNTIME_OK;
 }
 
@@ -339,7 +344,8 @@ static enum runtime_status limit_memory(const struct cgroup_dir *d, uint64_t byt
 		s = set_number(d->path, "memory.memsw.limit_in_bytes", bytes, page, reterr);
 	/* What sockets hold is not in that count; without a limit it would be the host's. */
 	if (s == RUNTIME_OK && !d->v2 && exists(d->path, "memory.kmem.tcp.limit_in_bytes"))
-		s = set_number(d->path, "memory.kmem.tcp.limit_in_bytes", bytes / 8, page, reterr);
+		s = set_number(d->path, "memory.kmem.tcp.limit_in_bytes", bytes / 8, page,
+			       reterr);
 	if (s == RUNTIME_OK && d->v2)
 		s = set_number(d->path, "memory.oom.group", 1, 1, reterr);
 	return s;
@@ -357,9 +363,9 @@ static enum runtime_status limit_cpu(const struct cgroup_dir *d, uint64_t milli,
 	if (d->v2) {
 		snprintf(text, sizeof(text), "%" PRIu64 " %llu", quota, CPU_PERIOD_US);
 		if (write_file(d->path, "cpu.max", text) < 0)
-			return runtime_fail(reterr, RUNTIME_SYSTEM, d->path, "run `cordon doctor`",
-					    "cannot write %s to cpu.max: %s", text,
-					    strerror(errno));
+			return runtime_fail(
+				reterr, RUNTIME_SYSTEM, d->path, "run `cordon doctor`",
+				"cannot write %s to cpu.max: %s", text, strerror(errno));
 		return RUNTIME_OK;
 	}
 	s = set_number(d->path, "cpu.cfs_period_us", CPU_PERIOD_US, 1, reterr);
@@ -391,7 +397,8 @@ enum runtime_status cgroup_make(const struct cgroup *cg, const struct policy_lim
 
 		if (mkdir(d->path, 0755) < 0) {
 			s = runtime_fail(reterr, RUNTIME_SYSTEM, d->path, "run `cordon doctor`",
-					 "cannot make the session's cgroup: %s", strerror(errno));
+					 "cannot make the session's cgroup: %s",
+					 strerror(errno));
 			break;
 		}
 		s = limit_dir(d, limits, reterr);
@@ -401,7 +408,8 @@ enum runtime_status cgroup_make(const struct cgroup *cg, const struct policy_lim
 	return s;
 }
 
-enum runtime_status cgroup_attach(const struct cgroup *cg, pid_t pid, struct runtime_error *reterr)
+enum runtime_status cgroup_attach(const struct cgroup *cg, pid_t pid,
+				  struct runtime_error *reterr)
 {
 	char text[16];
 
@@ -458,7 +466,7 @@ bool cgroup_enter(const struct cgroup_entry *entry)
 	return true;
 }
 
-/* ---- the end -------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------- */
 
 /* By pidfd: a pid that was given to somebody else between the read and the kill is
  * caught by reading cgroup.procs once more through the open pidfd's pid. */
@@ -481,7 +489,8 @@ static void kill_listed(const char *path)
 		fd = pid > 0 ? pidfd_open(pid, 0) : -1;
 		if (fd < 0)
 			continue;
-		if (file_read_text(AT_FDCWD, procs, again, sizeof(again)) > 0 && has_word(again, word, "\n"))
+		if (file_read_text(AT_FDCWD, procs, again, sizeof(again)) > 0 &&
+		    has_word(again, word, "\n"))
 			(void)pidfd_send_signal(fd, SIGKILL, NULL, 0);
 		close(fd);
 	}

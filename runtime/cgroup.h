@@ -64,8 +64,8 @@ cgroup_attach(const struct cgroup *cg, pid_t pid, struct runtime_error *reterr);
  * process is born into a v2 folder (clone3's CLONE_INTO_CGROUP) and, while it has one
  * thread, enters v1 folders by itself. */
 struct cgroup_entry {
-	int into;                /* for clone3, or -1 */
-	int tasks[CGROUP_DIRS];  /* opened by the caller, whose right it is that counts */
+	int into;               /* for clone3, or -1 */
+	int tasks[CGROUP_DIRS]; /* opened by the caller, whose right it is that counts */
 	size_t n;
 };
 

@@ -37,7 +37,11 @@ __attribute__((warn_unused_result)) enum runtime_status
 clerk_ask(int sock, const uint8_t id[static SESSION_ID_BYTES], unsigned *ret_held,
 	  struct runtime_error *reterr);
 /* Duplicates, with their slots; the caller closes them. The clerk keeps its own. */
-struct clerk_taken { int fds[WIRE_FDS]; enum wire_slot slots[WIRE_FDS]; size_t n; };
+struct clerk_taken {
+	int fds[WIRE_FDS];
+	enum wire_slot slots[WIRE_FDS];
+	size_t n;
+};
 __attribute__((warn_unused_result)) enum runtime_status
 clerk_take(int sock, const uint8_t id[static SESSION_ID_BYTES], struct clerk_taken *ret,
 	   struct runtime_error *reterr);
@@ -69,7 +73,7 @@ clerk_filter_put(int sock, const uint8_t *key, size_t key_len, const struct poli
 #define CLERK_FILTER_MAX (2u << 20)
 bool clerk_filter_sealed(int fd); /* such seals, and a size that it may have */
 
-/* ---- the server ---------------------------------------------------------------- */
+/* ---- the server ------------------------------------------------------------------ */
 
 /* Serves on RUN/clerk.sock until nothing was held, connected or used for `idle_s`
  * seconds, or until SIGTERM, SIGINT or SIGHUP. RUNTIME_OK as well when another clerk
@@ -77,7 +81,7 @@ bool clerk_filter_sealed(int fd); /* such seals, and a size that it may have */
 __attribute__((warn_unused_result)) enum runtime_status
 clerk_serve(int run_fd, int ready, unsigned idle_s, struct runtime_error *reterr);
 
-/* ---- a detached session's output ---------------------------------------------- */
+/* ---- a detached session's output ------------------------------------------------- */
 
 /*
  * A memfd of RING_HEADER + capacity bytes, sealed against growing and shrinking.
@@ -88,10 +92,10 @@ clerk_serve(int run_fd, int ready, unsigned idle_s, struct runtime_error *reterr
  */
 #define RING_HEADER 4096u
 #define RING_CAPACITY (1u << 20)
-int ring_make(void);                                   /* memfd or -1 */
-bool ring_is(int fd);                                  /* sealed, sized and marked as one */
+int ring_make(void);                                    /* memfd or -1 */
+bool ring_is(int fd);                                   /* sealed, sized and marked as one */
 bool ring_write(int ring, const void *bytes, size_t n); /* keeper only */
 /* Copies what lies from *pos on (at most n); *pos moves; *ret_missed counts bytes that
  * were overwritten before they were read. -1: not a ring. */
 ssize_t ring_read(int ring, uint64_t *pos, void *to, size_t n, uint64_t *ret_missed);
-bool ring_zero(int ring);                              /* all of it: it is a ring no more */
+bool ring_zero(int ring); /* all of it: it is a ring no more */

@@ -22,7 +22,7 @@
 #define FILTER_INSNS_MAX 32768u /* the kernel's own limit over all filters of a process */
 #define INSN_BYTES 8u
 
-/* ---- one request, one answer ------------------------------------------------------ */
+/* ---- one request, one answer ----------------------------------------------------- */
 
 static enum runtime_status receive(int sock, struct wire_message *ret, struct runtime_error *e)
 {
@@ -166,7 +166,7 @@ enum runtime_status clerk_drop(int sock, const uint8_t id[static SESSION_ID_BYTE
 	return request(sock, WIRE_DROP, id, &answer, reterr);
 }
 
-/* ---- filters ------------------------------------------------------------------------ */
+/* ---- filters --------------------------------------------------------------------- */
 
 /* Only to find a filter by: FNV-1a. What decides is the whole key. */
 static int64_t key_hash(const uint8_t *key, size_t len)
@@ -285,7 +285,7 @@ enum runtime_status clerk_filter_put(int sock, const uint8_t *key, size_t key_le
 	return s == RUNTIME_OK ? judge(&m, reterr) : s;
 }
 
-/* ---- connecting --------------------------------------------------------------------- */
+/* ---- connecting ------------------------------------------------------------------ */
 
 /* In the new process, before exec: the caller's terminal, signals, session, folder and
  * descriptors stay behind. */

@@ -61,7 +61,7 @@ static int64_t now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* ---- sessions ------------------------------------------------------------------------ */
+/* ---- sessions -------------------------------------------------------------------- */
 
 static struct session *session_find(struct clerk *c, const uint8_t id[static SESSION_ID_BYTES])
 {
@@ -105,7 +105,7 @@ static void sessions_expire(struct clerk *c, int64_t now)
 			session_drop(c, &c->sessions[i - 1]);
 }
 
-/* ---- answers -------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------- */
 
 /* All handlers return whether the connection may stay. */
 static bool answer(int sock, enum wire_type type, int64_t a)
@@ -131,7 +131,7 @@ static bool answer_fd(int sock, const uint8_t id[static SESSION_ID_BYTES], int64
 	return wire_send(sock, &m, NULL) == RUNTIME_OK;
 }
 
-/* ---- requests ------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------- */
 
 static const char *may_hold(const struct clerk *c, const struct session *s,
 			    const struct wire_message *m)
@@ -295,7 +295,7 @@ static bool serve_one(struct clerk *c, int sock)
 	return stay;
 }
 
-/* ---- the loop -------------------------------------------------------------------------- */
+/* ---- the loop -------------------------------------------------------------------- */
 
 static void accept_one(struct clerk *c)
 {
@@ -369,7 +369,7 @@ static void loop(struct clerk *c, int64_t idle_ms)
 	sessions_expire(c, INT64_MAX);
 }
 
-/* ---- starting -------------------------------------------------------------------------- */
+/* ---- starting -------------------------------------------------------------------- */
 
 /* Tables as large as the descriptor limit allows; what does not fit is refused later,
  * never half received. */

@@ -39,11 +39,12 @@ static enum runtime_status not_taken(struct runtime_error *e, const char *where)
 			    "the kernel did not keep what was set");
 }
 
-/* ---- attributes ------------------------------------------------------------------------- */
+/* ---- attributes ------------------------------------------------------------------ */
 
 void confine_core(struct confine_report *r)
 {
-	r->core_sched = prctl(PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0, SCOPE_THREAD_GROUP, 0) == 0;
+	r->core_sched =
+		prctl(PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0, SCOPE_THREAD_GROUP, 0) == 0;
 	r->core_errno = r->core_sched ? 0 : errno;
 }
 
@@ -69,11 +70,12 @@ static enum runtime_status set_rlimit(const struct policy_rlimit *want, bool dem
 		return fail(e, where, "cannot read it");
 	if (lim.rlim_max > now.rlim_max) {
 		if (demanded)
-			return runtime_fail(e, RUNTIME_REFUSED, where,
-					    "ask for less, or raise the hard limit of the caller",
-					    "the policy asks for %llu, this host allows %llu",
-					    (unsigned long long)lim.rlim_max,
-					    (unsigned long long)now.rlim_max);
+			return runtime_fail(
+				e, RUNTIME_REFUSED, where,
+				"ask for less, or raise the hard limit of the caller",
+				"the policy asks for %llu, this host allows %llu",
+				(unsigned long long)lim.rlim_max,
+				(unsigned long long)now.rlim_max);
 		lim.rlim_max = now.rlim_max;
 		r->rlimit_clamped = true;
 	}
@@ -109,12 +111,12 @@ enum runtime_status confine_attributes(const struct policy_process *p, struct co
 	return RUNTIME_OK;
 }
 
-/* ---- identity ------------------------------------------------------------------------------- */
+/* ---- identity -------------------------------------------------------------------- */
 
-#define SECUREBITS                                                                              \
-	(SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |                        \
-	 SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | \
-	 SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
+#define SECUREBITS                                                                             \
+	(SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |                       \
+	 SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |                             \
+	 SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
 
 struct capsets {
 	uint64_t effective, permitted, inheritable;
@@ -209,9 +211,9 @@ static bool ids_are(uint32_t uid, uint32_t gid)
 }
 
 enum runtime_status confine_identity(uint32_t uid, uint32_t gid, const uint32_t *groups,
-				     size_t n_groups, const uint64_t caps[static POLICY_CAPSETS],
-				     bool ids, struct confine_report *r,
-				     struct runtime_error *reterr)
+				     size_t n_groups,
+				     const uint64_t caps[static POLICY_CAPSETS], bool ids,
+				     struct confine_report *r, struct runtime_error *reterr)
 {
 	const uint64_t setpcap = 1ull << CAP_SETPCAP;
 	struct capsets last = { .effective = caps[POLICY_CAP_EFFECTIVE],
@@ -221,7 +223,7 @@ enum runtime_status confine_identity(uint32_t uid, uint32_t gid, const uint32_t 
 
 	/* NO_SETUID_FIXUP first: the change of ids must not touch the sets behind our back. */
 	if (prctl(PR_SET_SECUREBITS, SECUREBITS & ~(SECBIT_NO_CAP_AMBIENT_RAISE |
-						     SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)) < 0)
+						    SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)) < 0)
 		return fail(reterr, "securebits", "cannot set them");
 	if (drop_bounding(caps[POLICY_CAP_BOUNDING]) < 0)
 		return fail(reterr, "bounding set", "cannot drop a capability");
@@ -247,11 +249,11 @@ enum runtime_status confine_identity(uint32_t uid, uint32_t gid, const uint32_t 
 	return RUNTIME_OK;
 }
 
-/* ---- Landlock --------------------------------------------------------------------------------- */
+/* ---- Landlock -------------------------------------------------------------------- */
 
 /* Debian 12's header ends at ABI 2; these are the kernel's numbers (linux/landlock.h). */
-#define FS_TRUNCATE (1ull << 14)  /* ABI 3 */
-#define FS_IOCTL_DEV (1ull << 15) /* ABI 5 */
+#define FS_TRUNCATE (1ull << 14)               /* ABI 3 */
+#define FS_IOCTL_DEV (1ull << 15)              /* ABI 5 */
 #define SCOPE_ABSTRACT_UNIX_SOCKET (1ull << 0) /* ABI 6 */
 #define SCOPE_SIGNAL (1ull << 1)
 
@@ -260,14 +262,14 @@ struct ruleset_attr { /* struct landlock_ruleset_attr as of ABI 6 */
 };
 
 #define FS_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define FS_WRITE                                                                           \
-	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |                   \
-	 LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |                    \
-	 LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |                      \
-	 LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM |                      \
+#define FS_WRITE                                                                               \
+	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |                       \
+	 LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |                        \
+	 LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |                          \
+	 LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM |                          \
 	 LANDLOCK_ACCESS_FS_REFER | FS_TRUNCATE)
-#define FS_FILE                                                                  \
-	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE |            \
+#define FS_FILE                                                                                \
+	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE |                          \
 	 LANDLOCK_ACCESS_FS_READ_FILE | FS_TRUNCATE | FS_IOCTL_DEV)
 #define FS_ALL ((1ull << 16) - 1)
 
@@ -301,13 +303,15 @@ static const struct {
 static enum runtime_status add_rule(int ruleset, const char *path, uint64_t access,
 				    uint64_t handled, bool optional, struct runtime_error *e)
 {
-	struct landlock_path_beneath_attr rule = { .parent_fd = open(path, O_PATH | O_CLOEXEC) };
+	struct landlock_path_beneath_attr rule = { .parent_fd =
+							   open(path, O_PATH | O_CLOEXEC) };
 	struct stat st;
 	enum runtime_status s = RUNTIME_OK;
 
 	if (rule.parent_fd < 0)
-		return optional && errno == ENOENT ? RUNTIME_OK
-						   : fail(e, path, "cannot open it for Landlock");
+		return optional && errno == ENOENT
+			       ? RUNTIME_OK
+			       : fail(e, path, "cannot open it for Landlock");
 	rule.allowed_access = access & handled;
 	if (fstat(rule.parent_fd, &st) < 0)
 		s = fail(e, path, "cannot look at it");
@@ -320,14 +324,15 @@ static enum runtime_status add_rule(int ruleset, const char *path, uint64_t acce
 	return s;
 }
 
-static enum runtime_status add_rules(int ruleset, const struct policy_plan *plan, uint64_t handled,
-				     struct runtime_error *e)
+static enum runtime_status add_rules(int ruleset, const struct policy_plan *plan,
+				     uint64_t handled, struct runtime_error *e)
 {
 	enum runtime_status s;
 
-	s = add_rule(ruleset, plan->rootfs[0] ? "/" : "/usr", LANDLOCK_ACCESS_FS_EXECUTE, handled,
-		     false, e);
-	for (size_t i = 0; i < sizeof(fixed_rules) / sizeof(fixed_rules[0]) && s == RUNTIME_OK; i++)
+	s = add_rule(ruleset, plan->rootfs[0] ? "/" : "/usr", LANDLOCK_ACCESS_FS_EXECUTE,
+		     handled, false, e);
+	for (size_t i = 0; i < sizeof(fixed_rules) / sizeof(fixed_rules[0]) && s == RUNTIME_OK;
+	     i++)
 		s = add_rule(ruleset, fixed_rules[i].path, fixed_rules[i].access, handled,
 			     fixed_rules[i].optional, e);
 	if (s == RUNTIME_OK)
@@ -358,7 +363,8 @@ static bool opens(int probe)
 enum runtime_status confine_files(const struct policy_plan *plan, int probe,
 				  struct confine_report *r, struct runtime_error *reterr)
 {
-	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	long abi =
+		syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	struct ruleset_attr attr = { 0 };
 	size_t size = offsetof(struct ruleset_attr, handled_access_net);
 	enum runtime_status s;
@@ -373,7 +379,8 @@ enum runtime_status confine_files(const struct policy_plan *plan, int probe,
 		size = sizeof(attr);
 	}
 	if (!opens(probe))
-		return fail(reterr, "landlock", "the probe does not open before the restriction");
+		return fail(reterr, "landlock",
+			    "the probe does not open before the restriction");
 	ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
 	if (ruleset < 0)
 		return fail(reterr, "landlock", "cannot make a ruleset");
@@ -386,7 +393,7 @@ enum runtime_status confine_files(const struct policy_plan *plan, int probe,
 	return s;
 }
 
-/* ---- seccomp -------------------------------------------------------------------------------------- */
+/* ---- seccomp --------------------------------------------------------------------- */
 
 static int load(const struct sock_filter *insns, size_t n, unsigned flags)
 {
@@ -431,9 +438,9 @@ int confine_calls(const struct policy_filter *f)
 	return err ? err : load(insns, f->n_insns, f->flags);
 }
 
-#define ALLOW_CALL(name) \
-	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##name, 0, 1), \
-	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+#define ALLOW_CALL(name)                                                                       \
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##name, 0, 1),                                 \
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
 int confine_init_calls(void)
 {

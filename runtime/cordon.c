@@ -95,7 +95,7 @@ __attribute__((format(printf, 2, 3))) static int usage_error(const char *hint, c
 	return verb_fail(runtime_fail(&e, RUNTIME_MALFORMED, "", hint, "%s", text), &e);
 }
 
-/* ---- finding the verb --------------------------------------------------------- */
+/* ---- finding the verb ------------------------------------------------------------ */
 
 /* Levenshtein's distance; names are short, so one row on the stack is enough. */
 static size_t distance(const char *a, const char *b)

@@ -70,7 +70,7 @@ static bool has_word(const char *text, const char *word, const char *separators)
 	return false;
 }
 
-/* ---- isolate ------------------------------------------------------------------ */
+/* ---- isolate --------------------------------------------------------------------- */
 
 static void probe_kernel(const struct check *c, struct doctor_finding *f)
 {
@@ -276,7 +276,8 @@ static void probe_cgroup(const struct check *c, struct doctor_finding *f)
 		say(f, DOCTOR_UNKNOWN, "%.160s", e.what);
 	} else if (cg.served) {
 		*strrchr(cg.dirs[0].path, '/') = '\0';
-		say(f, DOCTOR_OK, "%s, below %.160s", cg.dirs[0].v2 ? "v2" : "v1", cg.dirs[0].path);
+		say(f, DOCTOR_OK, "%s, below %.160s", cg.dirs[0].v2 ? "v2" : "v1",
+		    cg.dirs[0].path);
 	} else {
 		say(f, DOCTOR_MISSING, "no hierarchy that can be written to has it");
 	}
@@ -303,7 +304,7 @@ static void probe_state(const struct check *c, struct doctor_finding *f)
 		say(f, DOCTOR_OK, "%.190s", p.state);
 }
 
-/* ---- attest ------------------------------------------------------------------- */
+/* ---- attest ---------------------------------------------------------------------- */
 
 static bool parameter_on(const char *path)
 {
@@ -365,7 +366,7 @@ static void probe_tdx(const struct check *c, struct doctor_finding *f)
 		say(f, DOCTOR_MISSING, "the processor does not show it");
 }
 
-/* ---- scrub -------------------------------------------------------------------- */
+/* ---- scrub ----------------------------------------------------------------------- */
 
 /* The default that was compiled in, where the distribution keeps its configuration. */
 static enum doctor_result default_of(const char *line)
@@ -524,7 +525,7 @@ static void probe_memfd(const struct check *c, struct doctor_finding *f)
 		say(f, DOCTOR_OK, "with seals");
 }
 
-/* ---- the table ---------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------- */
 
 #define USERNS_MEND                                                                            \
 	"raise user.max_user_namespaces, set kernel.unprivileged_userns_clone=1 and "          \

@@ -38,7 +38,7 @@ const char *runtime_status_str(enum runtime_status s)
 }
 
 enum runtime_status(runtime_fail)(struct runtime_error *e, enum runtime_status s,
-				 const char *where, const char *hint, const char *what, ...)
+				  const char *where, const char *hint, const char *what, ...)
 {
 	int saved = errno; /* for %m in `what`, and for the caller afterwards */
 	va_list ap;

@@ -23,7 +23,7 @@
 #define EXIT_CANNOT_RUN 126
 #define EXIT_NOT_FOUND 127
 
-/* ---- messages ------------------------------------------------------------------------------ */
+/* ---- messages -------------------------------------------------------------------- */
 
 union control {
 	char bytes[CMSG_SPACE(sizeof(int) * INSIDE_FDS)];
@@ -69,7 +69,8 @@ bool inside_receive(int sock, struct inside_message *ret, int ret_fds[static INS
 	do
 		n = recvmsg(sock, &h, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
-	for (struct cmsghdr *cm = n > 0 ? CMSG_FIRSTHDR(&h) : NULL; cm; cm = CMSG_NXTHDR(&h, cm))
+	for (struct cmsghdr *cm = n > 0 ? CMSG_FIRSTHDR(&h) : NULL; cm;
+	     cm = CMSG_NXTHDR(&h, cm))
 		if (cm->cmsg_level == SOL_SOCKET && cm->cmsg_type == SCM_RIGHTS) {
 			*ret_n = (cm->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 			memcpy(ret_fds, CMSG_DATA(cm), *ret_n * sizeof(int));
@@ -81,7 +82,9 @@ bool inside_receive(int sock, struct inside_message *ret, int ret_fds[static INS
 
 static _Noreturn void give_up(int sock, int exit_code, const struct runtime_error *e)
 {
-	struct inside_message m = { .kind = INSIDE_FAILED, .exit_code = exit_code, .error = *e };
+	struct inside_message m = { .kind = INSIDE_FAILED,
+				    .exit_code = exit_code,
+				    .error = *e };
 
 	(void)inside_send(sock, &m, NULL, 0);
 	_exit(exit_code);
@@ -107,7 +110,7 @@ static void await(int sock, enum inside_kind kind)
 		_exit(EXIT_REFUSED);
 }
 
-/* ---- the workload before its exec -------------------------------------------------------------- */
+/* ---- the workload before its exec ------------------------------------------------ */
 
 static bool runnable(const char *path, int *ret_errno)
 {
@@ -206,9 +209,11 @@ static void take_stdio(const struct inside_spec *spec, int slave)
 	if (setsid() < 0)
 		give_up_errno(spec->sock, "session", "cannot make a session");
 	if (spec->terminal && ioctl(slave, TIOCSCTTY, 0) < 0)
-		give_up_errno(spec->sock, "terminal", "cannot make it the controlling terminal");
+		give_up_errno(spec->sock, "terminal",
+			      "cannot make it the controlling terminal");
 	for (int i = 0; i < 3; i++) {
-		from[i] = fcntl(spec->stdio[i] < 0 ? slave : spec->stdio[i], F_DUPFD_CLOEXEC, 10);
+		from[i] =
+			fcntl(spec->stdio[i] < 0 ? slave : spec->stdio[i], F_DUPFD_CLOEXEC, 10);
 		if (from[i] < 0)
 			give_up_errno(spec->sock, "stdio", "cannot keep it");
 	}
@@ -283,7 +288,7 @@ static _Noreturn void workload_main(const struct inside_spec *spec, int slave,
 	cannot_run(sock, p->argv[0], errno);
 }
 
-/* ---- the first process ------------------------------------------------------------------------------ */
+/* ---- the first process ----------------------------------------------------------- */
 
 static void loopback_up(int sock)
 {

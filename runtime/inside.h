@@ -20,7 +20,7 @@ struct inside_spec {
 	struct mounts *mounts; /* prepared by the keeper when ids.range, else made inside */
 	int stdio[3];          /* -1: the terminal */
 	bool terminal;
-	int sock;              /* this side of the pair */
+	int sock; /* this side of the pair */
 	struct cgroup_entry cgroup;
 	struct policy_rlimit extra[INSIDE_EXTRA];
 	size_t n_extra;
@@ -29,8 +29,9 @@ struct inside_spec {
 #define INSIDE_FIRST_ID 65534 /* the first process's user and group, once it only waits */
 
 enum inside_kind {
-	INSIDE_GO = 'g',     /* keeper: ids are mapped, the process is traced */
-	INSIDE_BUILT = 'b',  /* first process: fds are the terminal's master (if any), then tmpfs */
+	INSIDE_GO = 'g', /* keeper: ids are mapped, the process is traced */
+	INSIDE_BUILT =
+		'b', /* first process: fds are the terminal's master (if any), then tmpfs */
 	INSIDE_READY = 'r',  /* workload: confined but for the filter; carries the report */
 	INSIDE_START = 's',  /* keeper: load the filter, exec */
 	INSIDE_FAILED = 'f', /* either: exit_code and error */

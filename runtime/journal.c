@@ -65,7 +65,7 @@ const char *journal_fact(const struct journal *j, const char *key)
 	return NULL;
 }
 
-/* ---- one record ----------------------------------------------------------------- */
+/* ---- one record ------------------------------------------------------------------ */
 
 struct span { /* the slots of one append */
 	uint32_t first, last;
@@ -186,7 +186,7 @@ static void seal(uint8_t *slot)
 	wr_u32le(&w, crc32c(slot, CRC_AT));
 }
 
-/* ---- a whole journal ------------------------------------------------------------ */
+/* ---- a whole journal ------------------------------------------------------------- */
 
 /* Whether slot `seq` holds a record as it was written, and of which append. What the
  * record says is another question. */
@@ -309,7 +309,7 @@ enum runtime_status journal_parse(const uint8_t *buf, size_t len, struct journal
 	return damaged(reterr, j.slots_used, "the last append was cut short");
 }
 
-/* ---- the file ------------------------------------------------------------------- */
+/* ---- the file -------------------------------------------------------------------- */
 
 static void file_name(const uint8_t id[static SESSION_ID_BYTES], char name[static 48])
 {
@@ -464,7 +464,7 @@ enum runtime_status journal_discard(int sessions_fd, const uint8_t id[static SES
 	return RUNTIME_OK;
 }
 
-/* ---- the writer ----------------------------------------------------------------- */
+/* ---- the writer ------------------------------------------------------------------ */
 
 struct journal_writer {
 	int fd;

@@ -25,11 +25,11 @@
 struct journal_begin {
 	uint8_t id[SESSION_ID_BYTES];
 	uint8_t boot[16];
-	char name[64];   /* label or "" */
+	char name[64]; /* label or "" */
 	char tenant[64];
-	uint32_t class;  /* enum policy_class */
-	uint32_t euid;   /* who started it */
-	int32_t keeper;  /* pid, in the initial pid namespace of the host side */
+	uint32_t class; /* enum policy_class */
+	uint32_t euid;  /* who started it */
+	int32_t keeper; /* pid, in the initial pid namespace of the host side */
 	uint64_t keeper_start;
 	int64_t created; /* CLOCK_REALTIME, ns */
 	bool detached, builtin;
@@ -39,7 +39,7 @@ struct journal_begin {
 struct journal_state {
 	uint32_t state; /* enum session_state, after the event */
 	uint32_t event;
-	int64_t at;     /* CLOCK_REALTIME, ns */
+	int64_t at;              /* CLOCK_REALTIME, ns */
 	char why[JOURNAL_VALUE]; /* in words */
 };
 

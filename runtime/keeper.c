@@ -21,10 +21,9 @@
 #define LOST_CLI_GRACE_MS 5000
 #define CLERK_RETRY_MS 1000
 
-#define NOT_SCRUBBED                                                                     \
-	"nothing was wiped: this build cannot scrub, so the memory that was freed may " \
+#define NOT_SCRUBBED                                                                           \
+	"nothing was wiped: this build cannot scrub, so the memory that was freed may "        \
 	"still hold the tenant's bytes"
-
 
 static int64_t now_ms(void)
 {
@@ -34,7 +33,7 @@ static int64_t now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* ---- the order --------------------------------------------------------------------------------- */
+/* ---- the order ------------------------------------------------------------------- */
 
 static enum runtime_status read_plan(int fd, struct policy_plan **ret, struct runtime_error *e)
 {
@@ -66,10 +65,12 @@ static enum runtime_status take_order(struct keeper *k, int stdio[3], struct run
 	enum runtime_status s = wire_receive(k->control, &m, &closed, e);
 
 	if (s != RUNTIME_OK || closed)
-		return closed ? runtime_fail(e, RUNTIME_SYSTEM, "control", "", "no order came") : s;
+		return closed ? runtime_fail(e, RUNTIME_SYSTEM, "control", "", "no order came")
+			      : s;
 	if (m.type != WIRE_START || m.n_fds != 6) {
 		wire_close_fds(&m);
-		return runtime_fail(e, RUNTIME_MALFORMED, "control", "", "not an order to start");
+		return runtime_fail(e, RUNTIME_MALFORMED, "control", "",
+				    "not an order to start");
 	}
 	memcpy(k->id, m.id, sizeof(k->id));
 	snprintf(k->name, sizeof(k->name), "%.63s", m.text);
@@ -82,7 +83,7 @@ static enum runtime_status take_order(struct keeper *k, int stdio[3], struct run
 	return s;
 }
 
-/* ---- the clerk ------------------------------------------------------------------------------------------------- */
+/* ---- the clerk ------------------------------------------------------------------- */
 
 static const char *clerk_program(void)
 {
@@ -131,7 +132,7 @@ static void hold_again(struct keeper *k)
 		keeper_hold(k, &ignored) == RUNTIME_OK ? 0 : now_ms() + CLERK_RETRY_MS;
 }
 
-/* ---- ends ---------------------------------------------------------------------------------------------------------- */
+/* ---- ends ------------------------------------------------------------------------ */
 
 /* From STOPPING on a failed write is kept in memory by the journal and never stops us. */
 static void move(struct keeper *k, enum session_event ev, const char *why)
@@ -149,7 +150,8 @@ static void signal_workload(struct keeper *k, int sig)
 	 * to the whole process group, as a terminal would send them. */
 	if (!pid || k->launcher.tracer.workload_gone)
 		return;
-	if (sig == SIGINT || sig == SIGQUIT || sig == SIGSTOP || sig == SIGCONT || sig == SIGHUP)
+	if (sig == SIGINT || sig == SIGQUIT || sig == SIGSTOP || sig == SIGCONT ||
+	    sig == SIGHUP)
 		(void)kill(-pid, sig);
 	else
 		(void)kill(pid, sig);
@@ -197,7 +199,7 @@ static void pump_output(struct keeper *k)
 	}
 }
 
-/* ---- messages --------------------------------------------------------------------------------------------------------- */
+/* ---- messages -------------------------------------------------------------------- */
 
 static void obey(struct keeper *k, const struct wire_message *m, const char *whose)
 {
@@ -274,7 +276,7 @@ static void tell_running(struct keeper *k)
 	k->launcher.master = -1;
 }
 
-/* ---- the loop ----------------------------------------------------------------------------------------------------------- */
+/* ---- the loop -------------------------------------------------------------------- */
 
 static int until(int64_t a, int64_t b)
 {
@@ -323,7 +325,7 @@ static void watch(struct keeper *k)
 		pump_output(k);
 }
 
-/* ---- the end --------------------------------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------- */
 
 static void clean_up(struct keeper *k)
 {
@@ -332,7 +334,8 @@ static void clean_up(struct keeper *k)
 
 	for (size_t i = 0; k->cgroup_made && i < k->cgroup.n; i++)
 		if (cgroup_remove(k->cgroup.dirs[i].path, &e) != RUNTIME_OK)
-			best_effort(journal_note(k->journal, "left-behind", k->cgroup.dirs[i].path, &e));
+			best_effort(journal_note(k->journal, "left-behind",
+						 k->cgroup.dirs[i].path, &e));
 	if (k->listener >= 0) {
 		session_socket(k->id, sock);
 		(void)unlinkat(k->paths.run_fd, sock, 0);
@@ -362,7 +365,8 @@ static void finish(struct keeper *k, const char *refused)
 	clean_up(k);
 	fault_point("cleaned");
 	best_effort(journal_note(k->journal, "assurance", "none/none", &ignored));
-	snprintf(why, sizeof(why), "%s%s", refused ? "the workload never ran; " : "", NOT_SCRUBBED);
+	snprintf(why, sizeof(why), "%s%s", refused ? "the workload never ran; " : "",
+		 NOT_SCRUBBED);
 	move(k, EV_RESIDUE, why);
 	fault_point("final");
 	if (k->clerk >= 0)
@@ -413,12 +417,13 @@ static int run_session(struct keeper *k, int stdio[3])
 	if (s == RUNTIME_OK)
 		s = keeper_start(k, &e);
 	if (s != RUNTIME_OK)
-		return fail_session(k, k->launcher.exit_code ? k->launcher.exit_code : EXIT_REFUSED,
-				    &e);
+		return fail_session(
+			k, k->launcher.exit_code ? k->launcher.exit_code : EXIT_REFUSED, &e);
 	tell_running(k);
 	watch(k);
 	fault_point("gone");
-	ended.a = k->launcher.tracer.workload_gone ? k->launcher.tracer.workload_status : SIGKILL;
+	ended.a =
+		k->launcher.tracer.workload_gone ? k->launcher.tracer.workload_status : SIGKILL;
 	snprintf(status, sizeof(status), "%d", (int)ended.a);
 	best_effort(journal_note(k->journal, "status", status, &e));
 	finish(k, NULL);
@@ -447,7 +452,8 @@ static bool harden(void)
 	if (geteuid() == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return false;
 	return close_range(KEEPER_CONTROL + 1, ~0u, 0) == 0 && chdir("/") == 0 &&
-	       setrlimit(RLIMIT_CORE, &core) == 0 && sigprocmask(SIG_SETMASK, &block, NULL) == 0 &&
+	       setrlimit(RLIMIT_CORE, &core) == 0 &&
+	       sigprocmask(SIG_SETMASK, &block, NULL) == 0 &&
 	       fcntl(KEEPER_CONTROL, F_SETFD, FD_CLOEXEC) == 0;
 }
 
@@ -474,4 +480,3 @@ int keeper_main(void)
 	policy_plan_free(k.plan);
 	return r;
 }
-

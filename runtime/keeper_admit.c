@@ -9,7 +9,6 @@
 
 #include "runtime/files.h"
 
-
 static enum runtime_status refuse(struct runtime_error *e, const char *where, const char *hint,
 				  const char *what)
 {
@@ -68,7 +67,8 @@ static bool journal_live(const struct journal *j)
 	uint8_t boot[16];
 	int fd;
 
-	if (session_final(journal_state(j)) || !boot_id(boot) || memcmp(boot, j->begin.boot, 16) != 0)
+	if (session_final(journal_state(j)) || !boot_id(boot) ||
+	    memcmp(boot, j->begin.boot, 16) != 0)
 		return false;
 	fd = process_open(j->begin.keeper, j->begin.keeper_start);
 	if (fd < 0)
@@ -77,7 +77,8 @@ static bool journal_live(const struct journal *j)
 	return true;
 }
 
-enum runtime_status keeper_admit_neighbours(const struct keeper *k, struct runtime_error *reterr)
+enum runtime_status keeper_admit_neighbours(const struct keeper *k,
+					    struct runtime_error *reterr)
 {
 	bool lone_uid = geteuid() != 0;
 	static struct journal other;
@@ -93,8 +94,8 @@ enum runtime_status keeper_admit_neighbours(const struct keeper *k, struct runti
 	if (!d) {
 		if (fd >= 0)
 			close(fd);
-		return runtime_fail(reterr, RUNTIME_SYSTEM, "sessions", "", "cannot list them: %s",
-				    strerror(errno));
+		return runtime_fail(reterr, RUNTIME_SYSTEM, "sessions", "",
+				    "cannot list them: %s", strerror(errno));
 	}
 	while (s == RUNTIME_OK && (entry = readdir(d))) {
 		uint8_t id[SESSION_ID_BYTES];
@@ -102,7 +103,8 @@ enum runtime_status keeper_admit_neighbours(const struct keeper *k, struct runti
 		struct runtime_error ignored;
 		bool torn;
 
-		if (strlen(entry->d_name) != 32 + 8 || strcmp(entry->d_name + 32, ".journal") != 0)
+		if (strlen(entry->d_name) != 32 + 8 ||
+		    strcmp(entry->d_name + 32, ".journal") != 0)
 			continue;
 		memcpy(hex, entry->d_name, 32);
 		hex[32] = 0;
@@ -112,18 +114,19 @@ enum runtime_status keeper_admit_neighbours(const struct keeper *k, struct runti
 		    !journal_live(&other))
 			continue;
 		if (k->name[0] && strcmp(k->name, other.begin.name) == 0)
-			s = runtime_fail(reterr, RUNTIME_REFUSED, "--name", "choose another label",
+			s = runtime_fail(reterr, RUNTIME_REFUSED, "--name",
+					 "choose another label",
 					 "a live session has the label %s already", k->name);
 		else if (lone_uid && strcmp(k->plan->tenant, other.begin.tenant) != 0 &&
 			 !(k->plan->shared_uid && journal_fact(&other, "shared-uid")))
-			s = runtime_fail(reterr, RUNTIME_REFUSED, "isolation.shared-uid",
-					 "stop it, start sessions as root, or accept it in both "
-					 "policies",
-					 "tenant %s has a live session under this user's one kernel "
-					 "uid",
-					 other.begin.tenant);
+			s = runtime_fail(
+				reterr, RUNTIME_REFUSED, "isolation.shared-uid",
+				"stop it, start sessions as root, or accept it in both "
+				"policies",
+				"tenant %s has a live session under this user's one kernel "
+				"uid",
+				other.begin.tenant);
 	}
 	closedir(d);
 	return s;
 }
-

@@ -15,7 +15,7 @@
 
 #include "runtime/uids.h"
 
-/* ---- facts: collected, then written with one flush ----------------------------------------- */
+/* ---- facts: collected, then written with one flush ------------------------------- */
 
 __attribute__((format(printf, 3, 4))) static void fact(struct keeper *k, const char *key,
 						       const char *format, ...)
@@ -45,7 +45,7 @@ static enum runtime_status write_facts(struct keeper *k, struct runtime_error *e
 	return s;
 }
 
-/* ---- the journal's first records ------------------------------------------------------------------------ */
+/* ---- the journal's first records ------------------------------------------------- */
 
 enum runtime_status keeper_begin(struct keeper *k, struct runtime_error *reterr)
 {
@@ -70,7 +70,7 @@ enum runtime_status keeper_begin(struct keeper *k, struct runtime_error *reterr)
 	return journal_create(k->paths.sessions_fd, &b, &k->journal, reterr);
 }
 
-/* ---- limits -------------------------------------------------------------------------------------------------- */
+/* ---- limits ---------------------------------------------------------------------- */
 
 static uint64_t limit_of(const struct policy_limits *l, enum cgroup_controller c)
 {
@@ -133,7 +133,7 @@ static enum runtime_status plan_limits(struct keeper *k, struct runtime_error *e
 	return s;
 }
 
-/* ---- standard streams --------------------------------------------------------------------------------------- */
+/* ---- standard streams ------------------------------------------------------------ */
 
 /* A socket stays in the network namespace that it was made in: any other than this could be
  * connected anew, to whatever the host reaches. */
@@ -197,11 +197,12 @@ static enum runtime_status detached_streams(struct keeper *k, const int stdio[3]
 	k->spec.stdio[0] = stdio[0]; /* /dev/null, opened by whoever started us */
 	k->spec.stdio[1] = k->spec.stdio[2] = pipe_fds[1];
 	return fcntl(k->out, F_SETFL, O_NONBLOCK) < 0
-		       ? runtime_fail(e, RUNTIME_SYSTEM, "output ring", "", "%s", strerror(errno))
+		       ? runtime_fail(e, RUNTIME_SYSTEM, "output ring", "", "%s",
+				      strerror(errno))
 		       : RUNTIME_OK;
 }
 
-/* ---- what the kernel granted ------------------------------------------------------------------------------------- */
+/* ---- what the kernel granted ----------------------------------------------------- */
 
 static const char *speculation_str(int state)
 {
@@ -234,7 +235,8 @@ static void note_obtained(struct keeper *k)
 	else if (r->core_sched)
 		fact(k, "isolation.core-scheduling", "own cookie");
 	else
-		fact(k, "isolation.core-scheduling", "unavailable: %s", strerror(r->core_errno));
+		fact(k, "isolation.core-scheduling", "unavailable: %s",
+		     strerror(r->core_errno));
 	fact(k, "isolation.store-bypass", "%s", speculation_str(r->store_bypass));
 	fact(k, "isolation.indirect-branch", "%s", speculation_str(r->indirect_branch));
 	fact(k, "isolation.swap",
@@ -248,7 +250,7 @@ static void note_obtained(struct keeper *k)
 	     "ids, capabilities, no_new_privs, seccomp, namespaces, mounts, files: as planned");
 }
 
-/* ---- up to RUNNING ------------------------------------------------------------------------------------------------ */
+/* ---- up to RUNNING --------------------------------------------------------------- */
 
 static enum runtime_status reserve_ids(struct keeper *k, struct runtime_error *e)
 {
@@ -270,7 +272,8 @@ static enum runtime_status reserve_ids(struct keeper *k, struct runtime_error *e
 	return s;
 }
 
-enum runtime_status keeper_prepare(struct keeper *k, const int stdio[3], struct runtime_error *reterr)
+enum runtime_status keeper_prepare(struct keeper *k, const int stdio[3],
+				   struct runtime_error *reterr)
 {
 	char sock[SESSION_SOCKET];
 	enum runtime_status s;
@@ -280,7 +283,8 @@ enum runtime_status keeper_prepare(struct keeper *k, const int stdio[3], struct 
 	if (s == RUNTIME_OK)
 		s = keeper_admit_neighbours(k, reterr);
 	if (s == RUNTIME_OK)
-		s = k->detached ? detached_streams(k, stdio, reterr) : foreground_streams(k, stdio, reterr);
+		s = k->detached ? detached_streams(k, stdio, reterr)
+				: foreground_streams(k, stdio, reterr);
 	if (s == RUNTIME_OK)
 		s = plan_limits(k, reterr);
 	/* Named in the journal before they exist, so that recovery finds them. */
@@ -309,7 +313,8 @@ enum runtime_status keeper_prepare(struct keeper *k, const int stdio[3], struct 
 
 enum runtime_status keeper_start(struct keeper *k, struct runtime_error *reterr)
 {
-	enum runtime_status s = journal_move(k->journal, EV_HELD, "the session's memory is held", reterr);
+	enum runtime_status s =
+		journal_move(k->journal, EV_HELD, "the session's memory is held", reterr);
 
 	fault_point("prepared");
 	if (s == RUNTIME_OK)
@@ -328,4 +333,3 @@ enum runtime_status keeper_start(struct keeper *k, struct runtime_error *reterr)
 	fault_point("running");
 	return s;
 }
-

@@ -32,7 +32,7 @@ static enum runtime_status fail(struct runtime_error *e, const char *where, cons
 			    "%s: %s", what, strerror(errno));
 }
 
-/* ---- the first process's environment --------------------------------------------------------- */
+/* ---- the first process's environment --------------------------------------------- */
 
 static int write_proc(pid_t pid, const char *name, const char *text)
 {
@@ -75,7 +75,7 @@ static enum runtime_status place(pid_t pid, const struct launcher_spec *spec,
 	return s;
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------ */
+/* ---- waiting --------------------------------------------------------------------- */
 
 static int64_t now_ms(void)
 {
@@ -114,8 +114,9 @@ static enum runtime_status next_message(struct launcher *l, enum inside_kind kin
 		int64_t left = end - now_ms();
 
 		if (left <= 0)
-			return runtime_fail(e, RUNTIME_SYSTEM, "setup", "is a mounted server gone?",
-					    "the sandbox was not ready within %d s", SETUP_SECONDS);
+			return runtime_fail(
+				e, RUNTIME_SYSTEM, "setup", "is a mounted server gone?",
+				"the sandbox was not ready within %d s", SETUP_SECONDS);
 		if (poll(p, 2, (int)left) < 0 && errno != EINTR)
 			return fail(e, "setup", "cannot wait");
 		drain(l->sigchld);
@@ -146,7 +147,7 @@ static enum runtime_status say(int sock, enum inside_kind kind, struct runtime_e
 	return inside_send(sock, &m, NULL, 0) ? RUNTIME_OK : fail(e, "setup", "cannot go on");
 }
 
-/* ---- create ----------------------------------------------------------------------------------------- */
+/* ---- create ---------------------------------------------------------------------- */
 
 static void launcher_init(struct launcher *l)
 {
@@ -298,7 +299,7 @@ enum runtime_status launcher_create(const struct launcher_spec *spec, struct lau
 	return s;
 }
 
-/* ---- start, resume, end -------------------------------------------------------------------------------- */
+/* ---- start, resume, end ---------------------------------------------------------- */
 
 /* Until the workload stands at its exec. The socket ends at the exec (CLOEXEC), maybe
  * before the stop is seen, or it brings the reason why there was none. */
@@ -329,7 +330,8 @@ static enum runtime_status await_exec(struct launcher *l, struct runtime_error *
 		}
 		p[0].fd = -1;
 	}
-	return runtime_fail(e, RUNTIME_REFUSED, "exec", "does the seccomp profile allow execve?",
+	return runtime_fail(e, RUNTIME_REFUSED, "exec",
+			    "does the seccomp profile allow execve?",
 			    "the workload was killed before it could start");
 }
 

@@ -20,26 +20,28 @@
 
 struct launcher_spec {
 	const struct policy_plan *plan;
-	int stdio[3];          /* -1: the terminal */
-	bool terminal;         /* make a pty inside; its master comes back */
-	struct mounts_ids ids; /* host ids; range only as root */
+	int stdio[3];                /* -1: the terminal */
+	bool terminal;               /* make a pty inside; its master comes back */
+	struct mounts_ids ids;       /* host ids; range only as root */
 	const struct cgroup *cgroup; /* made; NULL: none */
-	struct policy_rlimit extra[LAUNCHER_EXTRA]; /* beside the plan's: for want of a cgroup */
+	struct policy_rlimit
+		extra[LAUNCHER_EXTRA]; /* beside the plan's: for want of a cgroup */
 	size_t n_extra;
 };
 
 struct launcher {
 	struct tracer tracer;
-	int pidfd;               /* of the sandbox's first process */
-	int sock;                /* to the inside, until the exec */
-	int sigchld;             /* signalfd */
-	int master;              /* of the terminal, or -1 */
-	int tmpfs[MOUNTS_TMPFS]; /* the session's memory file systems: they outlive the sandbox */
+	int pidfd;   /* of the sandbox's first process */
+	int sock;    /* to the inside, until the exec */
+	int sigchld; /* signalfd */
+	int master;  /* of the terminal, or -1 */
+	int tmpfs
+		[MOUNTS_TMPFS]; /* the session's memory file systems: they outlive the sandbox */
 	size_t n_tmpfs;
 	bool noswap;
 	struct confine_report report;
 	pid_t init_pid, workload_pid; /* host view; kept after they are gone */
-	int exit_code;           /* on failure: 125, 126 or 127 */
+	int exit_code;                /* on failure: 125, 126 or 127 */
 };
 
 /* On failure nothing of the sandbox is left and ret->exit_code is set. */

@@ -41,17 +41,19 @@ static enum runtime_status fail(struct runtime_error *e, const char *where, cons
 static enum runtime_status fail_target(struct runtime_error *e, const char *target)
 {
 	return runtime_fail(e, RUNTIME_SYSTEM, target,
-			    errno == ENOENT || errno == EROFS || errno == ELOOP || errno == ENOTDIR
+			    errno == ENOENT || errno == EROFS || errno == ELOOP ||
+					    errno == ENOTDIR
 				    ? "the rootfs needs a real folder there, no symbolic link"
 				    : "`cordon doctor` says what this host can",
 			    "cannot mount it: %s", strerror(errno));
 }
 
-/* ---- making detached mounts -------------------------------------------------------- */
+/* ---- making detached mounts ------------------------------------------------------ */
 
 /* A new file system with its options, NULL-terminated pairs; a NULL value is a flag. An
  * option named with a leading '?' may be missing in this kernel: *ret_missed says so. */
-static int make_fs(const char *type, const char *const *options, uint64_t attr, bool *ret_missed)
+static int make_fs(const char *type, const char *const *options, uint64_t attr,
+		   bool *ret_missed)
 {
 	int fs = fsopen(type, FSOPEN_CLOEXEC), fd = -1;
 
@@ -75,14 +77,14 @@ out:
 	return fd;
 }
 
-static int make_tmpfs(const struct mounts_ids *ids, uint64_t bytes, uint32_t mode, uint64_t attr,
-		      bool *ret_noswap)
+static int make_tmpfs(const struct mounts_ids *ids, uint64_t bytes, uint32_t mode,
+		      uint64_t attr, bool *ret_noswap)
 {
 	char size[24], inodes[24], perm[8], uid[16], gid[16];
 	uint64_t n = bytes / 4096;
 	bool missed = false;
-	const char *options[] = { "size", size, "nr_inodes", inodes, "mode", perm,
-				  "uid",  uid,	"gid",	     gid,    "?noswap", NULL, NULL };
+	const char *options[] = { "size", size,  "nr_inodes", inodes,    "mode", perm, "uid",
+				  uid,    "gid", gid,         "?noswap", NULL,   NULL };
 	int fd;
 
 	snprintf(size, sizeof(size), "%" PRIu64, bytes);
@@ -122,7 +124,7 @@ static int clone_tree(int dir, const char *path, uint64_t attr, bool recursive)
 	return fd;
 }
 
-/* ---- ownership of host folders ---------------------------------------------------- */
+/* ---- ownership of host folders --------------------------------------------------- */
 
 /* A user namespace that only carries an id map, for an id-mapped mount: ids on disk
  * from `disk` on are shown as the host ids from `host` on. */
@@ -190,12 +192,13 @@ static enum runtime_status add_view(struct mounts *m, int fd, const char *target
 		close(fd);
 		return fail(e, target, "cannot look at a mount");
 	}
-	m->views[m->n_views++] =
-		(struct mounts_view){ .fd = fd, .target = target, .file = !S_ISDIR(st.st_mode) };
+	m->views[m->n_views++] = (struct mounts_view){ .fd = fd,
+						       .target = target,
+						       .file = !S_ISDIR(st.st_mode) };
 	return RUNTIME_OK;
 }
 
-/* ---- preparing ------------------------------------------------------------------------ */
+/* ---- preparing ------------------------------------------------------------------- */
 
 /* The host's folders and files that the host view shows, all read-only. */
 static const struct {
@@ -210,7 +213,7 @@ static const struct {
 	{ "/etc/ssl/openssl.cnf", DATA, true },
 };
 
-static const char *const devices[] = { "/dev/null", "/dev/zero",    "/dev/full",
+static const char *const devices[] = { "/dev/null",   "/dev/zero",    "/dev/full",
 				       "/dev/random", "/dev/urandom", "/dev/tty" };
 #define N_DEVICES (sizeof(devices) / sizeof(devices[0]))
 
@@ -228,11 +231,13 @@ static enum runtime_status prepare_devices(struct mounts *m, struct runtime_erro
 
 		if (fd < 0)
 			return fail(e, devices[i], "cannot show the device");
-		if (fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != device_numbers[i]) {
+		if (fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode) ||
+		    st.st_rdev != device_numbers[i]) {
 			close(fd);
-			return runtime_fail(e, RUNTIME_REFUSED, devices[i],
-					    "make it with mknod as the kernel's devices.txt says",
-					    "this is not the device that its name says");
+			return runtime_fail(
+				e, RUNTIME_REFUSED, devices[i],
+				"make it with mknod as the kernel's devices.txt says",
+				"this is not the device that its name says");
 		}
 		s = add_view(m, fd, devices[i], e);
 		if (s != RUNTIME_OK)
@@ -250,7 +255,8 @@ static enum runtime_status prepare_host_view(struct mounts *m, const struct moun
 	m->root = make_tmpfs(ids, SKELETON_BYTES, 0755, SAFE, NULL);
 	if (m->root < 0)
 		return fail(e, "/", "cannot make the root's tmpfs");
-	for (size_t i = 0; i < sizeof(host_views) / sizeof(host_views[0]) && s == RUNTIME_OK; i++) {
+	for (size_t i = 0; i < sizeof(host_views) / sizeof(host_views[0]) && s == RUNTIME_OK;
+	     i++) {
 		int fd = clone_tree(AT_FDCWD, host_views[i].path,
 				    host_views[i].attr | MOUNT_ATTR_RDONLY, true);
 
@@ -300,20 +306,21 @@ static enum runtime_status prepare_rootfs(struct mounts *m, const struct policy_
 }
 
 static enum runtime_status prepare_bind(struct mounts *m, const struct policy_plan *plan,
-					const struct mounts_ids *ids, const struct policy_mount *pm,
-					struct runtime_error *e)
+					const struct mounts_ids *ids,
+					const struct policy_mount *pm, struct runtime_error *e)
 {
 	int fd = -1;
 	enum runtime_status s = clone_source(pm->source, pm->attr, &fd, e);
 
 	if (s != RUNTIME_OK)
 		return s;
-	if (ids->range && own_by_workload(fd, plan, ids) < 0 && !(pm->attr & MOUNT_ATTR_RDONLY)) {
+	if (ids->range && own_by_workload(fd, plan, ids) < 0 &&
+	    !(pm->attr & MOUNT_ATTR_RDONLY)) {
 		close(fd);
-		return runtime_fail(e, RUNTIME_REFUSED, pm->source,
-				    "put it on a file system with id-mapped mounts (ext4, xfs, btrfs)",
-				    "cannot make it writable for the workload: %s",
-				    strerror(errno));
+		return runtime_fail(
+			e, RUNTIME_REFUSED, pm->source,
+			"put it on a file system with id-mapped mounts (ext4, xfs, btrfs)",
+			"cannot make it writable for the workload: %s", strerror(errno));
 	}
 	return add_view(m, fd, pm->target, e);
 }
@@ -354,8 +361,9 @@ static enum runtime_status prepare_mounts(struct mounts *m, const struct policy_
 			s = add_tmpfs(m, ids, pm->target, pm->size, pm->mode, pm->attr, e);
 			break;
 		default:
-			s = runtime_fail(e, RUNTIME_REFUSED, pm->target, "leave it out",
-					 "a sandbox already has its own file system of this kind");
+			s = runtime_fail(
+				e, RUNTIME_REFUSED, pm->target, "leave it out",
+				"a sandbox already has its own file system of this kind");
 		}
 	}
 	return s;
@@ -401,7 +409,7 @@ enum runtime_status mounts_prepare(const struct policy_plan *plan, const struct 
 	return s;
 }
 
-/* ---- inside: folders and generated files ------------------------------------------------- */
+/* ---- inside: folders and generated files ----------------------------------------- */
 
 /* No symbolic link on the way and none at the end: a tree that somebody else made must
  * not steer a mount elsewhere. */
@@ -520,9 +528,11 @@ static int make_etc(int root, const struct policy_plan *plan)
 	if (etc < 0)
 		return -1;
 	passwd_text(plan, passwd, group, sizeof(passwd));
-	snprintf(hosts, sizeof(hosts), "127.0.0.1 localhost %s\n::1 localhost\n", plan->hostname);
+	snprintf(hosts, sizeof(hosts), "127.0.0.1 localhost %s\n::1 localhost\n",
+		 plan->hostname);
 	if (write_at(etc, "passwd", passwd) < 0 || write_at(etc, "group", group) < 0 ||
-	    write_at(etc, "hosts", hosts) < 0 || write_at(etc, "hostname", plan->hostname) < 0 ||
+	    write_at(etc, "hosts", hosts) < 0 ||
+	    write_at(etc, "hostname", plan->hostname) < 0 ||
 	    write_at(etc, "nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n") < 0 ||
 	    write_at(etc, "host.conf", "multi on\n") < 0) /* both addresses of localhost */
 		goto out;
@@ -554,7 +564,8 @@ static int make_links(int root)
 		if (symlinkat(to, root, names[i]) < 0)
 			return -1;
 	}
-	return symlinkat("../tmp", root, "var/tmp") < 0 || symlinkat("../run", root, "var/run") < 0
+	return symlinkat("../tmp", root, "var/tmp") < 0 ||
+			       symlinkat("../run", root, "var/run") < 0
 		       ? -1
 		       : 0;
 }
@@ -562,7 +573,7 @@ static int make_links(int root)
 static enum runtime_status build_skeleton(int root, const struct policy_plan *plan,
 					  struct runtime_error *e)
 {
-	static const char *const folders[] = { "dev", "etc", "home", "proc", "run",
+	static const char *const folders[] = { "dev", "etc", "home", "proc",   "run",
 					       "tmp", "usr", "var",  "var/lib" };
 
 	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
@@ -575,7 +586,7 @@ static enum runtime_status build_skeleton(int root, const struct policy_plan *pl
 	return RUNTIME_OK;
 }
 
-/* ---- inside: /dev, /proc, memory file systems ---------------------------------------------- */
+/* ---- inside: /dev, /proc, memory file systems ------------------------------------ */
 
 static enum runtime_status build_dev(int root, bool skeleton, struct runtime_error *e)
 {
@@ -648,11 +659,11 @@ static enum runtime_status mount_proc(int root, struct runtime_error *e)
 static enum runtime_status mount_pts(int root, bool range, struct runtime_error *e)
 {
 	/* The host has one count of terminals for all, 4096 as a rule. */
-	const char *options[] = { "ptmxmode", "0666", "mode", "0620", "max", "64",
-				  range ? "gid" : NULL, "5", NULL };
+	const char *options[] = { "ptmxmode",           "0666", "mode", "0620", "max", "64",
+				  range ? "gid" : NULL, "5",    NULL };
 
-	return mount_own(root, "devpts", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, "/dev/pts",
-			 e);
+	return mount_own(root, "devpts", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+			 "/dev/pts", e);
 }
 
 /* The session's own message queues. Unmounted they would still be there, but out of reach
@@ -681,8 +692,8 @@ static int make_memory_folder(int dir, const struct memory_folder *f,
 	return open_tree(dir, f->name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 }
 
-static enum runtime_status mount_memory(int root, const struct policy_plan *plan, struct mounts *m,
-					struct runtime_error *e)
+static enum runtime_status mount_memory(int root, const struct policy_plan *plan,
+					struct mounts *m, struct runtime_error *e)
 {
 	const struct memory_folder folders[] = {
 		{ "shm", "/dev/shm", 01777, false },
@@ -731,7 +742,8 @@ static bool extend_text(int root, const char *path, const char *line, char *ret,
 		errno = n < 0 ? errno : EFBIG;
 		return false;
 	}
-	snprintf(ret + have, size - have, "%s%s", have && ret[have - 1] != '\n' ? "\n" : "", line);
+	snprintf(ret + have, size - have, "%s%s", have && ret[have - 1] != '\n' ? "\n" : "",
+		 line);
 	return true;
 }
 
@@ -797,12 +809,14 @@ static enum runtime_status name_workload(int root, const struct policy_plan *pla
 	return s;
 }
 
-/* ---- inside: all of it ----------------------------------------------------------------------- */
+/* ---- inside: all of it ----------------------------------------------------------- */
 
-static enum runtime_status make_terminal(int root, const struct policy_process *p, int *ret_master,
-					 int *ret_slave, struct runtime_error *e)
+static enum runtime_status make_terminal(int root, const struct policy_process *p,
+					 int *ret_master, int *ret_slave,
+					 struct runtime_error *e)
 {
-	int master = open_inside(root, "/dev/pts/ptmx", O_RDWR | O_NOCTTY), slave = -1, zero = 0;
+	int master = open_inside(root, "/dev/pts/ptmx", O_RDWR | O_NOCTTY), slave = -1,
+	    zero = 0;
 
 	if (master >= 0 && ioctl(master, TIOCSPTLCK, &zero) == 0)
 		slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -844,8 +858,8 @@ static enum runtime_status enter_root(struct runtime_error *e)
 }
 
 enum runtime_status mounts_enter(const struct policy_plan *plan, const struct mounts_ids *ids,
-				 struct mounts *m, bool terminal, int *ret_master, int *ret_slave,
-				 struct runtime_error *reterr)
+				 struct mounts *m, bool terminal, int *ret_master,
+				 int *ret_slave, struct runtime_error *reterr)
 {
 	struct mount_attr private = { .propagation = MS_PRIVATE };
 	enum runtime_status s = RUNTIME_OK;
@@ -888,7 +902,7 @@ enum runtime_status mounts_enter(const struct policy_plan *plan, const struct mo
 	return s;
 }
 
-/* ---- what a sandbox has ---------------------------------------------------------------- */
+/* ---- what a sandbox has ---------------------------------------------------------- */
 
 static bool at_or_below(const char *path, const char *top)
 {
@@ -899,9 +913,10 @@ static bool at_or_below(const char *path, const char *top)
 
 bool mounts_expected(const struct policy_plan *plan, const char *path)
 {
-	static const char *const own[] = { "/",	      "/dev",	  "/dev/pts", "/dev/mqueue",
-					   "/dev/shm", "/proc",	  "/tmp",     "/run",
-					   "/etc/passwd", "/etc/group" };
+	static const char *const own[] = { "/",           "/dev",     "/dev/pts",
+					   "/dev/mqueue", "/dev/shm", "/proc",
+					   "/tmp",        "/run",     "/etc/passwd",
+					   "/etc/group" };
 
 	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
 		if (strcmp(path, own[i]) == 0)

@@ -18,10 +18,11 @@
 #include "policy/policy.h"
 #include "runtime/runtime.h"
 
-#define MOUNTS_TMPFS 5     /* the session's own and at most four of the policy */
+#define MOUNTS_TMPFS 5 /* the session's own and at most four of the policy */
 #define MOUNTS_VIEWS 48
 
-struct mounts_ids { /* host ids that the sandbox's ids start at */
+/* host ids that the sandbox's ids start at */
+struct mounts_ids {
 	uid_t first;
 	bool range; /* 65536 ids are mapped, inside 0 first; else only the workload's own */
 };
@@ -39,7 +40,7 @@ struct mounts {
 	const char *tmpfs_target[MOUNTS_TMPFS];
 	uint64_t tmpfs_attr[MOUNTS_TMPFS];
 	size_t n_tmpfs;
-	bool noswap;             /* all of tmpfs were made so */
+	bool noswap; /* all of tmpfs were made so */
 	struct mounts_view views[MOUNTS_VIEWS];
 	size_t n_views;
 };

@@ -12,7 +12,7 @@
 
 #include "runtime/clerk.h"
 
-/* ---- facts to state ----------------------------------------------------------- */
+/* ---- facts to state -------------------------------------------------------------- */
 
 #define BIT(x) (1u << (x))
 #define ANY (~0u)
@@ -75,7 +75,7 @@ bool observe_ended(const struct observed *o)
 	return o->facts.journal <= OBSERVE_TORN && session_final(o->facts.state);
 }
 
-/* ---- looking ------------------------------------------------------------------ */
+/* ---- looking --------------------------------------------------------------------- */
 
 void observe_open(const struct paths *p, struct observer *ret)
 {
@@ -248,7 +248,7 @@ void observe_session(const struct observer *ob, const uint8_t id[static SESSION_
 	*ret = o;
 }
 
-/* ---- listing and finding ------------------------------------------------------ */
+/* ---- listing and finding --------------------------------------------------------- */
 
 static bool journal_name(const char *name, uint8_t ret_id[static SESSION_ID_BYTES])
 {

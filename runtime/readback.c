@@ -27,11 +27,12 @@ static enum runtime_status differs(struct runtime_error *e, const char *where, c
 
 static enum runtime_status unreadable(struct runtime_error *e, const char *where)
 {
-	return runtime_fail(e, RUNTIME_SYSTEM, where, "a drop that cannot be checked counts as failed",
+	return runtime_fail(e, RUNTIME_SYSTEM, where,
+			    "a drop that cannot be checked counts as failed",
 			    "cannot read it back: %s", strerror(errno));
 }
 
-/* ---- /proc/PID/status -------------------------------------------------------------------- */
+/* ---- /proc/PID/status ------------------------------------------------------------ */
 
 /* The value of "NAME:\t..." as a string of its own; the kernel writes each name once. */
 static bool status_field(const char *status, const char *name, char *ret, size_t size)
@@ -137,13 +138,14 @@ static enum runtime_status check_status(int proc, const struct launcher_spec *sp
 	return s;
 }
 
-/* ---- namespaces, files, limits ------------------------------------------------------------------ */
+/* ---- namespaces, files, limits --------------------------------------------------- */
 
 static const struct {
 	const char *name;
 	uint64_t flag;
-} namespaces[] = { { "user", CLONE_NEWUSER }, { "pid", CLONE_NEWPID },	 { "mnt", CLONE_NEWNS },
-		   { "net", CLONE_NEWNET },   { "ipc", CLONE_NEWIPC },	 { "uts", CLONE_NEWUTS },
+} namespaces[] = { { "user", CLONE_NEWUSER },     { "pid", CLONE_NEWPID },
+		   { "mnt", CLONE_NEWNS },        { "net", CLONE_NEWNET },
+		   { "ipc", CLONE_NEWIPC },       { "uts", CLONE_NEWUTS },
 		   { "cgroup", CLONE_NEWCGROUP }, { "time", CLONE_NEWTIME } };
 
 static enum runtime_status check_namespaces(int proc, uint64_t wanted, struct runtime_error *e)
@@ -197,7 +199,8 @@ static enum runtime_status check_folder(int proc, const char *want, struct runti
 
 static uint64_t limit_at(const char *column)
 {
-	return strncmp(column, "unlimited", 9) == 0 ? RLIM_INFINITY : strtoull(column, NULL, 10);
+	return strncmp(column, "unlimited", 9) == 0 ? RLIM_INFINITY
+						    : strtoull(column, NULL, 10);
 }
 
 /* One line a resource, in the order of their numbers, below a head line; columns as wide
@@ -275,7 +278,8 @@ static enum runtime_status check_mounts(int proc, const struct policy_plan *plan
 }
 
 /* Each cgroup that was made must list the process. */
-static enum runtime_status check_cgroups(int proc, const struct cgroup *cg, struct runtime_error *e)
+static enum runtime_status check_cgroups(int proc, const struct cgroup *cg,
+					 struct runtime_error *e)
 {
 	char text[8192];
 

@@ -31,7 +31,7 @@ struct work {
 	uint8_t id[SESSION_ID_BYTES];
 };
 
-/* ---- processes ---------------------------------------------------------------- */
+/* ---- processes ------------------------------------------------------------------- */
 
 static enum runtime_status kill_open(struct work *w, int pidfd)
 {
@@ -112,7 +112,7 @@ static enum runtime_status kill_rest(struct work *w)
 	return s;
 }
 
-/* ---- cgroups ------------------------------------------------------------------ */
+/* ---- cgroups --------------------------------------------------------------------- */
 
 bool recover_cgroup_path(const char *path, const char hex[static SESSION_ID_HEX])
 {
@@ -165,7 +165,7 @@ static enum runtime_status remove_cgroups(struct work *w)
 	return s;
 }
 
-/* ---- the journal's way to its end ---------------------------------------------- */
+/* ---- the journal's way to its end ------------------------------------------------ */
 
 /* From each state the event that leads on to QUARANTINED. */
 static const enum session_event onward[SESSION_STATES] = {
@@ -201,7 +201,7 @@ static void remove_socket(const struct paths *p, const uint8_t id[static SESSION
 		(void)unlinkat(p->run_fd, name, 0); /* most often there is none */
 }
 
-/* ---- one session -------------------------------------------------------------- */
+/* ---- one session ----------------------------------------------------------------- */
 
 /* What an ended session may have left: its socket, its output at the clerk, and a cgroup
  * that its keeper could not remove. */

@@ -31,13 +31,17 @@ __attribute__((format(printf, 5, 6))) enum runtime_status
 runtime_fail(struct runtime_error *e, enum runtime_status s, const char *where,
 	     const char *hint, const char *what, ...);
 /* The status as a value that compilers and analyzers see at the call. */
-#define runtime_fail(e, s, ...) ({ (void)(runtime_fail)(e, s, __VA_ARGS__); (s); })
+#define runtime_fail(e, s, ...)                                                                \
+	({                                                                                     \
+		(void)(runtime_fail)(e, s, __VA_ARGS__);                                       \
+		(s);                                                                           \
+	})
 /* "cordon: WHERE: WHAT; HINT" as one line, control bytes escaped. */
 void runtime_error_print(FILE *to, const char *program, const struct runtime_error *e);
 
 #define AUTO(fn) __attribute__((cleanup(fn)))
-void closep(int *fd);  /* for AUTO(closep) int fd = -1; keeps errno */
-void freep(void *p);   /* for AUTO(freep) char *s = NULL */
+void closep(int *fd); /* for AUTO(closep) int fd = -1; keeps errno */
+void freep(void *p);  /* for AUTO(freep) char *s = NULL */
 
 /* Whole UTF-8 that a terminal shows as it is: no control characters, line separators or
  * marks that reorder what a person reads. */
@@ -46,7 +50,7 @@ bool text_clean(const char *s);
  * character. Always terminated (for size > 0). */
 void text_escape(char *to, size_t size, const char *from);
 
-/* ---- the folders of one root ------------------------------------------------ */
+/* ---- the folders of one root ----------------------------------------------------- */
 
 /*
  * STATE/sessions/ID.journal   one per session
@@ -67,14 +71,15 @@ __attribute__((warn_unused_result)) enum runtime_status
 paths_open(const char *root, bool create, struct paths *ret, struct runtime_error *reterr);
 void paths_close(struct paths *p);
 
-/* ---- ids and processes ------------------------------------------------------ */
+/* ---- ids and processes ----------------------------------------------------------- */
 
 #define SESSION_ID_BYTES 16
 #define SESSION_ID_HEX 33 /* with the final zero */
 void session_id_hex(const uint8_t id[static SESSION_ID_BYTES], char hex[static SESSION_ID_HEX]);
 #define SESSION_SOCKET (SESSION_ID_HEX + 5)
 /* "ID.sock", the name of a live session's socket in RUN. */
-void session_socket(const uint8_t id[static SESSION_ID_BYTES], char name[static SESSION_SOCKET]);
+void session_socket(const uint8_t id[static SESSION_ID_BYTES],
+		    char name[static SESSION_SOCKET]);
 bool session_id_parse(const char *hex, uint8_t ret_id[static SESSION_ID_BYTES]);
 
 /* This boot's id as 16 bytes; false when the kernel does not say. */

@@ -46,6 +46,6 @@ enum session_event {
 
 /* The state that `ev` leads to, or SESSION_NONE where the event is refused. */
 enum session_state session_next(enum session_state s, enum session_event ev);
-bool session_final(enum session_state s);   /* CLEAN, QUARANTINED, LOST */
+bool session_final(enum session_state s);            /* CLEAN, QUARANTINED, LOST */
 const char *session_state_str(enum session_state s); /* "RUNNING" */
 const char *session_event_str(enum session_event ev);

@@ -21,7 +21,7 @@ static enum runtime_status never(struct runtime_error *e, const char *path, cons
 			    "a sandbox never gets %s", what);
 }
 
-/* ---- the descriptor ---------------------------------------------------------------- */
+/* ---- the descriptor -------------------------------------------------------------- */
 
 static bool is_kernels(const struct statfs *fs)
 {
@@ -61,7 +61,7 @@ static enum runtime_status judge(int fd, const char *path, struct runtime_error 
 	return RUNTIME_OK;
 }
 
-/* ---- what is mounted below ------------------------------------------------------------ */
+/* ---- what is mounted below ------------------------------------------------------- */
 
 static bool is_below(const char *point, const char *path)
 {

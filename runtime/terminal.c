@@ -86,7 +86,8 @@ bool terminal_full(const struct terminal *t)
 void terminal_flush(struct terminal *t)
 {
 	while (terminal_full(t)) {
-		ssize_t n = write(t->master, t->typed + t->typed_at, t->typed_end - t->typed_at);
+		ssize_t n =
+			write(t->master, t->typed + t->typed_at, t->typed_end - t->typed_at);
 
 		if (n < 0 && errno == EINTR)
 			continue;

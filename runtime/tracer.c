@@ -7,16 +7,17 @@
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
-#define OPTIONS                                                                      \
-	(PTRACE_O_EXITKILL | PTRACE_O_TRACEEXIT | PTRACE_O_TRACEFORK |               \
-	 PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE)
+#define OPTIONS                                                                                \
+	(PTRACE_O_EXITKILL | PTRACE_O_TRACEEXIT | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |   \
+	 PTRACE_O_TRACECLONE)
 
 enum runtime_status tracer_seize(struct tracer *t, pid_t init, struct runtime_error *reterr)
 {
 	if (ptrace(PTRACE_SEIZE, init, NULL, OPTIONS | PTRACE_O_TRACEEXEC) < 0)
 		return runtime_fail(reterr, RUNTIME_SYSTEM, "ptrace",
 				    "is another tracer attached, or ptrace restricted?",
-				    "cannot trace the sandbox's first process: %s", strerror(errno));
+				    "cannot trace the sandbox's first process: %s",
+				    strerror(errno));
 	t->init = init;
 	return RUNTIME_OK;
 }

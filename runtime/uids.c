@@ -33,10 +33,9 @@ enum runtime_status uids_reserve(int *ret_lock, uid_t *ret_first, struct runtime
 	}
 	for (unsigned i = 0; i < UIDS_BLOCKS; i++) {
 		unsigned block = (start % UIDS_BLOCKS + i) % UIDS_BLOCKS;
-		struct flock l = { .l_type = F_WRLCK,
-				   .l_whence = SEEK_SET,
-				   .l_start = block,
-				   .l_len = 1 };
+		struct flock l = {
+			.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = block, .l_len = 1
+		};
 
 		if (fcntl(fd, F_OFD_SETLK, &l) == 0) {
 			*ret_lock = fd;

@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- options ------------------------------------------------------------------ */
+/* ---- options --------------------------------------------------------------------- */
 
 static const struct verb_option *find_option(const char *arg, const struct verb_option *o,
 					     size_t n, const char **ret_joined)
@@ -105,7 +105,7 @@ bool verb_duration(const char *text, int64_t *ret_ms)
 	return false;
 }
 
-/* ---- failing and printing ----------------------------------------------------- */
+/* ---- failing and printing -------------------------------------------------------- */
 
 int verb_fail(enum runtime_status s, const struct runtime_error *e)
 {
@@ -184,7 +184,7 @@ const char *verb_age(int64_t seconds, char ret[static VERB_TIME])
 	return ret;
 }
 
-/* ---- programs beside this one ------------------------------------------------- */
+/* ---- programs beside this one ---------------------------------------------------- */
 
 static bool own_folder(char ret[static PATH_MAX])
 {

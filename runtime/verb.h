@@ -26,7 +26,7 @@ int verb_stop(const struct verb_context *cx, int argc, char **argv);
 int verb_recover(const struct verb_context *cx, int argc, char **argv);
 int verb_doctor(const struct verb_context *cx, int argc, char **argv);
 
-/* ---- options ------------------------------------------------------------------ */
+/* ---- options --------------------------------------------------------------------- */
 
 struct verb_option {
 	const char *name;   /* "--grace"; its value comes as "--grace T" or "--grace=T" */
@@ -44,7 +44,7 @@ verb_options(int argc, char **argv, const struct verb_option *options, size_t n_
 /* "500ms", "5s", "2m", "1h"; a bare number is seconds. False: no time, or over a day. */
 bool verb_duration(const char *text, int64_t *ret_ms);
 
-/* ---- failing and printing ----------------------------------------------------- */
+/* ---- failing and printing -------------------------------------------------------- */
 
 /* Prints the finding and returns the exit status that goes with `s`. */
 int verb_fail(enum runtime_status s, const struct runtime_error *e);
@@ -68,7 +68,7 @@ const char *verb_time(int64_t ns, char ret[static VERB_TIME]);
 /* "42s", "5m", "3h", "9d". */
 const char *verb_age(int64_t seconds, char ret[static VERB_TIME]);
 
-/* ---- programs beside this one ------------------------------------------------- */
+/* ---- programs beside this one ---------------------------------------------------- */
 
 /* The path of one of cordon's programs: in the folder of the running program, else in
  * the libexec folder. False: in neither, or not executable. */

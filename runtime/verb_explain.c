@@ -13,7 +13,7 @@ struct subject {
 	struct journal journal;
 };
 
-/* ---- what is not proven, what to do ------------------------------------------- */
+/* ---- what is not proven, what to do ---------------------------------------------- */
 
 __attribute__((format(printf, 2, 3))) static void add(json_t *list, const char *format, ...)
 {
@@ -103,7 +103,7 @@ static json_t *next_steps(const struct subject *su)
 	return list;
 }
 
-/* ---- for people --------------------------------------------------------------- */
+/* ---- for people ------------------------------------------------------------------ */
 
 static void print_who(const struct subject *su)
 {
@@ -207,7 +207,7 @@ static int print_sentences(const struct subject *su)
 	return verb_finish(0);
 }
 
-/* ---- for programs ------------------------------------------------------------- */
+/* ---- for programs ---------------------------------------------------------------- */
 
 static json_t *facts_json(const struct subject *su, const char *kind)
 {
@@ -259,7 +259,7 @@ static int print_json(const struct subject *su)
 		false);
 }
 
-/* ---- the verb ----------------------------------------------------------------- */
+/* ---- the verb -------------------------------------------------------------------- */
 
 static int explain(const struct verb_context *cx, const char *name, bool json,
 		   struct subject *su)

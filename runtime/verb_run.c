@@ -35,7 +35,7 @@ struct run {
 	bool running;
 };
 
-/* ---- from a policy to plan bytes -------------------------------------------------------- */
+/* ---- from a policy to plan bytes ------------------------------------------------- */
 
 static int policy_failed(enum policy_status s, const struct policy_error *e)
 {
@@ -81,7 +81,8 @@ static enum policy_status make_plan(const struct verb_context *cx, const struct 
 {
 	struct policy *p = NULL;
 	struct policy_filter filter = { 0 };
-	enum policy_status s = r->policy ? policy_load(r->policy, &p, e) : policy_builtin(&p, e);
+	enum policy_status s =
+		r->policy ? policy_load(r->policy, &p, e) : policy_builtin(&p, e);
 
 	if (s == POLICY_OK)
 		s = get_filter(cx, p, &filter, e);
@@ -100,8 +101,8 @@ static int plan_memfd(const struct policy_plan *plan)
 	size_t len = 0;
 	bool ok = fd >= 0 && policy_plan_encode(plan, &bytes, &len) == POLICY_OK &&
 		  write(fd, bytes, len) == (ssize_t)len &&
-		  fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) ==
-			  0;
+		  fcntl(fd, F_ADD_SEALS,
+			F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0;
 
 	free(bytes);
 	if (!ok)
@@ -109,7 +110,7 @@ static int plan_memfd(const struct policy_plan *plan)
 	return fd;
 }
 
-/* ---- the keeper ---------------------------------------------------------------------------- */
+/* ---- the keeper ------------------------------------------------------------------ */
 
 static enum runtime_status spawn_keeper(struct run *r, struct runtime_error *e)
 {
@@ -129,7 +130,8 @@ static enum runtime_status spawn_keeper(struct run *r, struct runtime_error *e)
 	if (!err)
 		err = posix_spawn_file_actions_adddup2(&files, pair[1], KEEPER_CONTROL);
 	if (!err)
-		err = posix_spawn(&r->keeper, program, &files, NULL, argv, keeper_environment());
+		err = posix_spawn(&r->keeper, program, &files, NULL, argv,
+				  keeper_environment());
 	posix_spawn_file_actions_destroy(&files);
 	close(pair[1]);
 	r->control = pair[0];
@@ -159,7 +161,7 @@ static enum runtime_status order(const struct verb_context *cx, struct run *r, i
 	return s;
 }
 
-/* ---- until the end ------------------------------------------------------------------------------- */
+/* ---- until the end --------------------------------------------------------------- */
 
 static const int forwarded[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM };
 
@@ -250,7 +252,8 @@ static bool hear(struct run *r, int *ret_exit)
 	char hex[SESSION_ID_HEX];
 
 	if (wire_receive(r->control, &m, &closed, &e) != RUNTIME_OK || closed) {
-		fputs("cordon: the session's keeper died; `cordon recover` cleans up\n", stderr);
+		fputs("cordon: the session's keeper died; `cordon recover` cleans up\n",
+		      stderr);
 		*ret_exit = EXIT_REFUSED;
 		return false;
 	}
@@ -291,7 +294,8 @@ static int follow(struct run *r)
 		struct pollfd p[] = {
 			{ .fd = r->control, .events = POLLIN },
 			{ .fd = r->signals, .events = POLLIN },
-			{ .fd = r->terminal.master, .events = full ? POLLIN | POLLOUT : POLLIN },
+			{ .fd = r->terminal.master,
+			  .events = full ? POLLIN | POLLOUT : POLLIN },
 			{ .fd = full ? -1 : r->terminal.in, .events = POLLIN },
 		};
 
@@ -321,7 +325,7 @@ static int follow(struct run *r)
 	return status;
 }
 
-/* ---- the verb ---------------------------------------------------------------------------------------- */
+/* ---- the verb -------------------------------------------------------------------- */
 
 static int refused(const struct runtime_error *e)
 {
@@ -331,7 +335,8 @@ static int refused(const struct runtime_error *e)
 
 static bool good_label(const char *s)
 {
-	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+	size_t n =
+		strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
 
 	return n > 0 && n < 64 && s[n] == 0 && s[0] != '-' && s[0] != '.';
 }
@@ -386,8 +391,8 @@ int verb_run(const struct verb_context *cx, int argc, char **argv)
 	char **command = at < argc ? argv + at + (strcmp(argv[at], "--") == 0) : NULL;
 	size_t operands;
 	enum policy_status ps;
-	enum runtime_status s = verb_options(at, argv, options, sizeof(options) / sizeof(options[0]),
-					     0, &operands, &e);
+	enum runtime_status s = verb_options(
+		at, argv, options, sizeof(options) / sizeof(options[0]), 0, &operands, &e);
 
 	if (s != RUNTIME_OK)
 		return refused(&e);

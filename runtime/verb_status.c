@@ -37,7 +37,7 @@ static bool readable(const struct observed *o)
 	return o->facts.journal <= OBSERVE_TORN;
 }
 
-/* ---- for people --------------------------------------------------------------- */
+/* ---- for people ------------------------------------------------------------------ */
 
 static bool add_row(struct table *t, const struct observed *o)
 {
@@ -80,7 +80,7 @@ static int print_table(const struct observed *all, size_t n)
 	return verb_finish(0);
 }
 
-/* ---- for programs ------------------------------------------------------------- */
+/* ---- for programs ---------------------------------------------------------------- */
 
 static json_t *keeper_json(const struct observed *o)
 {
@@ -143,7 +143,7 @@ static int print_json(const struct observed *all, size_t n, bool brief)
 		brief);
 }
 
-/* ---- the verb ----------------------------------------------------------------- */
+/* ---- the verb -------------------------------------------------------------------- */
 
 struct request {
 	const char *name; /* one session, or NULL for all */

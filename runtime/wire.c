@@ -112,7 +112,7 @@ enum runtime_status wire_decode(const uint8_t *buf, size_t len, size_t n_fds,
 	return RUNTIME_OK;
 }
 
-/* ---- over a socket ------------------------------------------------------------ */
+/* ---- over a socket --------------------------------------------------------------- */
 
 union control { /* aligned as the kernel's macros want it */
 	char bytes[CMSG_SPACE(WIRE_FDS * sizeof(int))];
@@ -219,7 +219,7 @@ void wire_close_fds(struct wire_message *m)
 	m->n_fds = 0;
 }
 
-/* ---- sockets below a folder --------------------------------------------------- */
+/* ---- sockets below a folder ------------------------------------------------------ */
 
 /* A unix socket's address holds 107 bytes, so the folder goes by its descriptor. */
 static bool address(int run_fd, const char *name, struct sockaddr_un *ret)

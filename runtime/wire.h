@@ -21,28 +21,29 @@ enum wire_type {
 	WIRE_SIGNAL,    /* a = signal for the workload's main process */
 	WIRE_STOP,      /* a = grace in ms: SIGTERM, then SIGKILL */
 	/* from a keeper to whoever started it */
-	WIRE_RUNNING,   /* id; fd: the terminal's master side where one was made */
-	WIRE_FAILED,    /* a = exit status for `cordon run` (125, 126, 127), text = why */
-	WIRE_ENDED,     /* a = wait status of the workload, b = final session state, text = why */
+	WIRE_RUNNING, /* id; fd: the terminal's master side where one was made */
+	WIRE_FAILED,  /* a = exit status for `cordon run` (125, 126, 127), text = why */
+	WIRE_ENDED,   /* a = wait status of the workload, b = final session state, text = why */
 	/* to the clerk */
-	WIRE_HOLD,      /* id, a = enum wire_slot; fd: kept until DROP */
-	WIRE_TAKE,      /* id: answered by one HELD per descriptor, then OK */
-	WIRE_ASK,       /* id: OK with a = how many descriptors are held */
-	WIRE_LOG,       /* id: HELD with the output ring, or NO */
+	WIRE_HOLD,       /* id, a = enum wire_slot; fd: kept until DROP */
+	WIRE_TAKE,       /* id: answered by one HELD per descriptor, then OK */
+	WIRE_ASK,        /* id: OK with a = how many descriptors are held */
+	WIRE_LOG,        /* id: HELD with the output ring, or NO */
 	WIRE_OVER,       /* id: the session ended; all but the ring is dropped */
-	WIRE_DROP,      /* id: everything is dropped */
-	WIRE_FILTER_PUT,/* a = hash; fd: sealed memfd, runtime/clerk.h has its layout */
-	WIRE_FILTER_GET,/* a = hash: HELD with the memfd, or NO */
+	WIRE_DROP,       /* id: everything is dropped */
+	WIRE_FILTER_PUT, /* a = hash; fd: sealed memfd, runtime/clerk.h has its layout */
+	WIRE_FILTER_GET, /* a = hash: HELD with the memfd, or NO */
 	/* answers */
-	WIRE_HELD,      /* id, a = enum wire_slot; fd */
+	WIRE_HELD, /* id, a = enum wire_slot; fd */
 	WIRE_OK,
-	WIRE_NO,        /* text = why */
+	WIRE_NO, /* text = why */
 	WIRE_TYPES,
 };
 
 enum wire_start { WIRE_DETACHED = 1 }; /* bits of START.a */
 
-enum wire_slot { /* what a held descriptor is */
+/* what a held descriptor is */
+enum wire_slot {
 	WIRE_SLOT_INIT = 1, /* pidfd of the sandbox's first process */
 	WIRE_SLOT_TMPFS,    /* mount descriptor of the session's memory file system */
 	WIRE_SLOT_RING,     /* memfd of a detached session's output */
@@ -74,7 +75,8 @@ wire_send(int sock, const struct wire_message *m, struct runtime_error *reterr);
 /* *ret_closed: the peer ended; then nothing else was written. Descriptors arrive
  * CLOEXEC; on failure all that came are closed. */
 __attribute__((warn_unused_result)) enum runtime_status
-wire_receive(int sock, struct wire_message *ret, bool *ret_closed, struct runtime_error *reterr);
+wire_receive(int sock, struct wire_message *ret, bool *ret_closed,
+	     struct runtime_error *reterr);
 void wire_close_fds(struct wire_message *m);
 
 /* Sockets below a folder descriptor, so that long roots work; the peer must have the

@@ -83,7 +83,7 @@ static size_t n_tasks;
 			die(#call);                                                            \
 	} while (0)
 
-/* ---- mounts -------------------------------------------------------------------------- */
+/* ---- mounts ---------------------------------------------------------------------- */
 
 static int make_fs(const char *type, const char *const *options, uint64_t attr)
 {
@@ -226,7 +226,7 @@ static void enter_mounts(void)
 	MUST(chdir("/"));
 }
 
-/* ---- what is given up ---------------------------------------------------------------- */
+/* ---- what is given up ------------------------------------------------------------ */
 
 #define SECUREBITS                                                                             \
 	(SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |                       \
@@ -368,7 +368,7 @@ static _Noreturn void first_process(void)
 	_exit(status ? 1 : 0);
 }
 
-/* ---- around it ----------------------------------------------------------------------- */
+/* ---- around it ------------------------------------------------------------------- */
 
 static int open_in(const char *folder, const char *name)
 {

@@ -80,7 +80,7 @@ static uint64_t lap(uint64_t *since)
 	return passed;
 }
 
-/* ---- inside -------------------------------------------------------------------------- */
+/* ---- inside ---------------------------------------------------------------------- */
 
 static void check(enum runtime_status s, const struct runtime_error *e)
 {
@@ -155,7 +155,7 @@ static _Noreturn void first_process(const struct policy_plan *plan,
 	_exit(0);
 }
 
-/* ---- around it ----------------------------------------------------------------------- */
+/* ---- around it ------------------------------------------------------------------- */
 
 static void write_to(pid_t pid, const char *name, const char *text)
 {

@@ -37,7 +37,7 @@ struct side {
 static struct side sides[SIDES];
 static size_t n_sides;
 
-/* ---- one run ------------------------------------------------------------------------- */
+/* ---- one run --------------------------------------------------------------------- */
 
 static pid_t start(const struct side *s, int out, const char *errors)
 {
@@ -106,7 +106,7 @@ static void try_out(struct side *s, int null)
 	unlink(path);
 }
 
-/* ---- the race ------------------------------------------------------------------------ */
+/* ---- the race -------------------------------------------------------------------- */
 
 static struct side *find(const char *name)
 {
@@ -199,7 +199,7 @@ static void compare(const char *bench, struct side *a, struct side *b)
 	    quantile(b->took, ROUNDS, 0.9));
 }
 
-/* ---- the order ----------------------------------------------------------------------- */
+/* ---- the order ------------------------------------------------------------------- */
 
 /* One side, from behind the word `side`; returns what follows its ';'. */
 static char **read_side(char **a)

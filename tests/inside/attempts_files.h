@@ -10,7 +10,7 @@
 
 #include "tests/inside/attempt.h"
 
-/* ---- what the caller left open -------------------------------------------------------- */
+/* ---- what the caller left open --------------------------------------------------- */
 
 /* Found before this program opened anything itself. */
 static bool has_leak;
@@ -73,7 +73,7 @@ static enum outcome input_reopened_parent(void)
 	return opened("/proc/self/fd/0/..", O_RDONLY);
 }
 
-/* ---- the host's files ------------------------------------------------------------------- */
+/* ---- the host's files ------------------------------------------------------------ */
 
 static const char *host_file(const char *name)
 {
@@ -210,7 +210,7 @@ static enum outcome shocker(void)
 	return got(open_by_handle_at(usr, h, O_RDONLY));
 }
 
-/* ---- programs that should not run --------------------------------------------------------- */
+/* ---- programs that should not run ------------------------------------------------ */
 
 static enum outcome copied_and_run(const char *path)
 {
@@ -286,7 +286,7 @@ static enum outcome interpreter(void)
 	return opened("/proc/1/exe", O_WRONLY);
 }
 
-/* ---- /proc ---------------------------------------------------------------------------------- */
+/* ---- /proc ----------------------------------------------------------------------- */
 
 static enum outcome root_of_first(void)
 {
@@ -376,7 +376,7 @@ static enum outcome own_memory(void)
 	return opened("/proc/self/mem", O_RDWR);
 }
 
-/* ---- devices ---------------------------------------------------------------------------------- */
+/* ---- devices --------------------------------------------------------------------- */
 
 static enum outcome host_devices(void)
 {

@@ -106,7 +106,7 @@ static enum outcome async_operations(void)
 	return got(syscall(SYS_io_setup, 1, &context));
 }
 
-/* ---- keys ---------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------ */
 
 static enum outcome callers_key(void)
 {
@@ -128,7 +128,7 @@ static enum outcome key_asked(void)
 	return reached(syscall(SYS_request_key, "user", "cordon-none", NULL, 0));
 }
 
-/* ---- the host's own business ---------------------------------------------------------- */
+/* ---- the host's own business ----------------------------------------------------- */
 
 static enum outcome clock_set(void)
 {
@@ -181,7 +181,7 @@ static enum outcome named_host(void)
 	return got(syscall(SYS_sethostname, "sandbox", 7));
 }
 
-/* ---- personalities -------------------------------------------------------------------- */
+/* ---- personalities --------------------------------------------------------------- */
 
 static enum outcome no_randomness(void)
 {
@@ -198,7 +198,7 @@ static enum outcome page_zero(void)
 	return got(syscall(SYS_personality, MMAP_PAGE_ZERO | READ_IMPLIES_EXEC));
 }
 
-/* ---- other entrances ------------------------------------------------------------------- */
+/* ---- other entrances ------------------------------------------------------------- */
 
 static enum outcome old_entrance(void)
 {
@@ -226,7 +226,7 @@ static enum outcome x32_entrance(void)
 	return GOT_OUT;
 }
 
-/* ---- terminals --------------------------------------------------------------------------- */
+/* ---- terminals ------------------------------------------------------------------- */
 
 /* A terminal of the sandbox's own is enough to ask: only the filter refuses there. */
 static enum outcome on_terminal(unsigned long request, void *arg)
@@ -295,7 +295,7 @@ static enum outcome callers_terminal(void)
 	return opened("/dev/tty", O_RDWR);
 }
 
-/* ---- more than the share ------------------------------------------------------------------ */
+/* ---- more than the share --------------------------------------------------------- */
 
 static enum outcome real_time(void)
 {

@@ -25,7 +25,7 @@
 #define SYS_process_madvise 440
 #endif
 
-/* ---- other processes ----------------------------------------------------------------- */
+/* ---- other processes ------------------------------------------------------------- */
 
 static pid_t sleeper(void)
 {
@@ -149,7 +149,7 @@ static enum outcome unseen_child(void)
 	return got(pid);
 }
 
-/* ---- privileges --------------------------------------------------------------------------- */
+/* ---- privileges ------------------------------------------------------------------ */
 
 static enum outcome become_root(void)
 {
@@ -251,7 +251,7 @@ static enum outcome real_set_uid(void)
 	return and_end(pid, euid != uid ? 0 : -1);
 }
 
-/* ---- namespaces ------------------------------------------------------------------------------ */
+/* ---- namespaces ------------------------------------------------------------------ */
 
 static enum outcome unshared(int flag)
 {
@@ -330,7 +330,7 @@ static enum outcome milder_filter(void)
 	return unshared(CLONE_NEWUSER);
 }
 
-/* ---- mounts --------------------------------------------------------------------------------------- */
+/* ---- mounts ---------------------------------------------------------------------- */
 
 static enum outcome mount_memory(void)
 {

@@ -45,7 +45,7 @@ const char *word(const char *name)
 	return NULL;
 }
 
-/* ---- one attempt -------------------------------------------------------------------- */
+/* ---- one attempt ----------------------------------------------------------------- */
 
 static const struct attempt *find(const char *name)
 {
@@ -136,7 +136,7 @@ static int make_all(void)
 	return held ? 0 : 1;
 }
 
-/* ---- what an exec may have raised ------------------------------------------------------ */
+/* ---- what an exec may have raised ------------------------------------------------ */
 
 static int privileged(void)
 {
@@ -151,7 +151,7 @@ static int privileged(void)
 		       : REFUSED;
 }
 
-/* ---- outside ------------------------------------------------------------------------------ */
+/* ---- outside --------------------------------------------------------------------- */
 
 static int with_bait(const char *dir, char *const *command)
 {
@@ -181,7 +181,7 @@ static int with_bait(const char *dir, char *const *command)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* ---- what a session may have many of, and the host must still have afterwards -------------- */
+/* ---- what a session may have many of, and the host must still have afterwards ---- */
 
 static int hoard(void)
 {

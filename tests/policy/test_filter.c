@@ -49,7 +49,7 @@ static struct policy_filter filter_of(const char *json)
 	return f;
 }
 
-/* ---- the model ---------------------------------------------------------------- */
+/* ---- the model ------------------------------------------------------------------- */
 
 struct model_arg {
 	unsigned index;
@@ -190,7 +190,7 @@ static uint32_t model_call(const struct model *m, const struct seccomp_data *d)
 	return result;
 }
 
-/* ---- published profiles -------------------------------------------------------- */
+/* ---- published profiles ---------------------------------------------------------- */
 
 static const uint64_t values[] = {
 	0,
@@ -303,7 +303,7 @@ static void high_bits_do_not_open_dockers_profile(void **state)
 	free(json);
 }
 
-/* ---- random profiles ----------------------------------------------------------- */
+/* ---- random profiles ------------------------------------------------------------- */
 
 static const char *const ops[] = { "NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ" };
 
@@ -425,7 +425,7 @@ static void random_profiles_do_what_their_flat_form_says(void **state)
 		compare_random(&seed);
 }
 
-/* ---- which rule holds ---------------------------------------------------------- */
+/* ---- which rule holds ------------------------------------------------------------ */
 
 static void the_strictest_matching_rule_holds_in_any_order(void **state)
 {
@@ -500,7 +500,7 @@ static void calls_younger_than_the_profile_are_not_there(void **state)
 	policy_filter_clear(&f);
 }
 
-/* ---- names --------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------- */
 
 #define ONE(dflt, act, name)                                                                   \
 	"{\"defaultAction\":\"" dflt "\",\"syscalls\":[{\"names\":[\"" name                    \
@@ -547,7 +547,7 @@ static void values_that_do_not_fit_a_parameter_are_an_error(void **state)
 	assert_non_null(strstr(e.what, "32 bits"));
 }
 
-/* ---- the policy's lists -------------------------------------------------------- */
+/* ---- the policy's lists ---------------------------------------------------------- */
 
 static const char small[] =
 	"{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"syscalls\":["
@@ -610,7 +610,7 @@ static void the_policys_lists_are_judged_by_name(void **state)
 	}
 }
 
-/* ---- size, flags, the kernel ---------------------------------------------------- */
+/* ---- size, flags, the kernel ----------------------------------------------------- */
 
 static void a_filter_that_is_too_long_is_an_error(void **state)
 {
@@ -702,7 +702,7 @@ static void the_same_profile_gives_the_same_bytes(void **state)
 	policy_filter_clear(&b);
 }
 
-/* ---- in words ------------------------------------------------------------------- */
+/* ---- in words -------------------------------------------------------------------- */
 
 static char *printed(const struct policy_filter *f)
 {

@@ -548,7 +548,7 @@ static void a_key_names_all_that_the_filter_depends_on(void **state)
 		free(key[i]);
 }
 
-/* ---- damage ------------------------------------------------------------------ */
+/* ---- damage ---------------------------------------------------------------------- */
 
 static char *printed(const struct policy_plan *plan)
 {

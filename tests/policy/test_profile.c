@@ -46,7 +46,7 @@ static void assert_flat(const char *json, const struct profile_context *cx, cons
 	free(got);
 }
 
-/* ---- vectors ------------------------------------------------------------------ */
+/* ---- vectors --------------------------------------------------------------------- */
 
 static void compare_vector(const char *json_name, const char *flat_name)
 {
@@ -79,7 +79,7 @@ static void flattens_the_containers_profile_as_published(void **state)
 	compare_vector("containers-common-seccomp.json", "common.amd64.nocaps.flat.txt");
 }
 
-/* ---- forms -------------------------------------------------------------------- */
+/* ---- forms ----------------------------------------------------------------------- */
 
 static const struct {
 	const char *json;
@@ -265,7 +265,7 @@ static void refuses_what_is_too_large(void **state)
 	free(text);
 }
 
-/* ---- conditions --------------------------------------------------------------- */
+/* ---- conditions ------------------------------------------------------------------ */
 
 static const char conditions[] =
 	"{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"syscalls\":["
@@ -299,7 +299,7 @@ static void includes_want_all_and_excludes_any(void **state)
 		    "D SCMP_ACT_ERRNO 1\nA 1 bpf 0\nA 1 ptrace 0\nA 1 write 0\n");
 }
 
-/* ---- damage ------------------------------------------------------------------- */
+/* ---- damage ---------------------------------------------------------------------- */
 
 /* Small, and with every key of the form. */
 static const char whole[] =

@@ -238,8 +238,8 @@ static void sockets_are_of_four_families_and_few_protocols(void **state)
 	for (uint64_t family = 0; family < 300; family++)
 		for (uint64_t protocol = 0; protocol < 300; protocol++)
 			for (uint64_t high = 0; high <= 1; high++)
-				assert_int_equal(bpf_call(&f, SYS_socket, family | high << 32, 3,
-							  protocol | high << 40),
+				assert_int_equal(bpf_call(&f, SYS_socket, family | high << 32,
+							  3, protocol | high << 40),
 						 may_make_socket(family, protocol)
 							 ? SECCOMP_RET_ALLOW
 							 : EPERM_VERDICT);

@@ -65,7 +65,7 @@ static inline void pause_us(long us)
 	nanosleep(&(struct timespec){ us / 1000000, us % 1000000 * 1000 }, NULL);
 }
 
-/* ---- processes ------------------------------------------------------------------ */
+/* ---- processes ------------------------------------------------------------------- */
 
 struct process {
 	char state, name[16];
@@ -157,7 +157,7 @@ static inline void sweep(void)
 	}
 }
 
-/* ---- saying what does not hold ---------------------------------------------------- */
+/* ---- saying what does not hold --------------------------------------------------- */
 
 static inline int remove_entry(const char *path, const struct stat *st, int type,
 			       struct FTW *at)
@@ -202,7 +202,7 @@ broken(struct world *w, const char *format, ...)
 			broken((w), __VA_ARGS__);                                              \
 	} while (0)
 
-/* ---- making one ------------------------------------------------------------------- */
+/* ---- making one ------------------------------------------------------------------ */
 
 static inline void world_make(struct world *w, const char *bin, bool user)
 {
@@ -295,7 +295,7 @@ static inline int cordon(struct world *w, char *answer, size_t size, const char 
 	return status;
 }
 
-/* ---- who is who ------------------------------------------------------------------- */
+/* ---- who is who ------------------------------------------------------------------ */
 
 static inline void find_own(struct world *w)
 {
@@ -371,7 +371,7 @@ static inline void await_stopped(struct world *w, unsigned who)
 	find_all(w);
 }
 
-/* ---- sessions --------------------------------------------------------------------- */
+/* ---- sessions -------------------------------------------------------------------- */
 
 static inline bool find_session(struct world *w)
 {
@@ -449,7 +449,7 @@ static inline void status(struct world *w, struct seen *ret)
 	json_decref(whole);
 }
 
-/* ---- nothing is left ------------------------------------------------------------------ */
+/* ---- nothing is left ------------------------------------------------------------- */
 
 /* What the clerk may have open when it holds nothing: its folder, lock and sockets, and
  * compiled filters, which belong to no session. */

@@ -32,7 +32,7 @@ static inline uint64_t roll(uint64_t *state)
 	return z ^ (z >> 31);
 }
 
-/* ---- starting and killing ------------------------------------------------------------ */
+/* ---- starting and killing -------------------------------------------------------- */
 
 static inline void start_run(struct world *w, const char *fault, bool detached,
 			     const char *script)
@@ -91,7 +91,7 @@ static inline void hold_still(struct world *w, unsigned who)
 	must(w, pid > 0 && kill(pid, SIGSTOP) == 0, "it cannot be stopped: %m");
 }
 
-/* ---- what must be true ----------------------------------------------------------------- */
+/* ---- what must be true ----------------------------------------------------------- */
 
 static inline enum session_state state_by_name(const char *name)
 {
@@ -227,7 +227,7 @@ static inline const struct journal *ended_truly(struct world *w, enum session_st
 	return &j;
 }
 
-/* ---- many of them ----------------------------------------------------------------------------- */
+/* ---- many of them ---------------------------------------------------------------- */
 
 struct job {
 	void (*run)(struct world *w, const void *arg);
@@ -295,7 +295,7 @@ static inline void need_root(void)
 	skip();
 }
 
-/* ---- setup --------------------------------------------------------------------------------------- */
+/* ---- setup ----------------------------------------------------------------------- */
 
 static inline bool copy_program(const char *from, const char *name)
 {

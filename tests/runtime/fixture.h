@@ -75,7 +75,7 @@ static inline int fixture_end(void **state)
 	return 0;
 }
 
-/* ---- journals ------------------------------------------------------------------- */
+/* ---- journals -------------------------------------------------------------------- */
 
 /* A keeper that died: a number and a start time that no process has. */
 static inline void dead_process(int32_t *ret_pid, uint64_t *ret_start)
@@ -183,7 +183,7 @@ static inline enum session_state state_of(struct fixture *f,
 	return s;
 }
 
-/* ---- processes ------------------------------------------------------------------ */
+/* ---- processes ------------------------------------------------------------------- */
 
 static inline pid_t start_sleeper(void)
 {
@@ -221,7 +221,7 @@ static inline struct journal_fact fact_process(const char *key, pid_t pid, uint6
 	return fact;
 }
 
-/* ---- a clerk that holds one session's descriptors ------------------------------- */
+/* ---- a clerk that holds one session's descriptors -------------------------------- */
 
 struct clerk_stock {
 	uint8_t id[SESSION_ID_BYTES];

@@ -39,7 +39,8 @@ static void a_mount_of_a_subtree_is_seen_as_such(void **state)
 {
 	const struct cgroup_host inside = {
 		.self = "4:memory:/docker/x/y\n",
-		.mountinfo = "35 31 0:32 /docker/x /cg/my\\040memory rw - cgroup cgroup rw,memory\n",
+		.mountinfo =
+			"35 31 0:32 /docker/x /cg/my\\040memory rw - cgroup cgroup rw,memory\n",
 	};
 	const struct cgroup_host elsewhere = {
 		.self = "4:memory:/docker/xy\n",
@@ -69,7 +70,7 @@ static void lines_that_are_no_mounts_are_passed_over(void **state)
 	assert_string_equal(dir, "/cg2/a");
 }
 
-/* ---- a v2 tree of plain files stands in for the kernel's -------------------------------- */
+/* ---- a v2 tree of plain files stands in for the kernel's ------------------------- */
 
 static char top[64];
 
@@ -163,8 +164,8 @@ static void hybrid_hosts_use_both(void **state)
 	(void)state;
 	put("cgroup.controllers", "pids\n");
 	put("cgroup.subtree_control", "pids\n");
-	snprintf(mountinfo, sizeof(mountinfo), "%s3 2 0:9 / %s/user rw - cgroup cgroup rw,memory\n",
-		 host.mountinfo, top);
+	snprintf(mountinfo, sizeof(mountinfo),
+		 "%s3 2 0:9 / %s/user rw - cgroup cgroup rw,memory\n", host.mountinfo, top);
 	host.mountinfo = mountinfo;
 	host.self = "4:memory:/\n0::/\n";
 	cgroup_find_on(&host, CGROUP_ALL, false, id, &cg);

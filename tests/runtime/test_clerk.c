@@ -30,7 +30,7 @@ static pid_t foreground; /* the last clerk that was run there, or 0 */
 
 static const uint8_t one[SESSION_ID_BYTES] = { 1 }, two[SESSION_ID_BYTES] = { 2 };
 
-/* ---- scaffold ------------------------------------------------------------------------- */
+/* ---- scaffold -------------------------------------------------------------------- */
 
 static int connect_or_start(void)
 {
@@ -126,7 +126,7 @@ static bool same_file(int a, int b)
 	       x.st_ino == y.st_ino;
 }
 
-/* ---- starting and ending ---------------------------------------------------------------- */
+/* ---- starting and ending --------------------------------------------------------- */
 
 static void without_start_no_clerk_is_started(void **state)
 {
@@ -348,7 +348,7 @@ static void a_request_to_a_killed_clerk_fails(void **state)
 	close(sock);
 }
 
-/* ---- descriptors -------------------------------------------------------------------------- */
+/* ---- descriptors ----------------------------------------------------------------- */
 
 static void what_is_held_can_be_taken_more_than_once(void **state)
 {
@@ -472,7 +472,7 @@ static void a_ring_must_be_one_and_the_only_one(void **state)
 	close(sock);
 }
 
-/* ---- caps --------------------------------------------------------------------------------- */
+/* ---- caps ------------------------------------------------------------------------ */
 
 static void a_session_has_at_most_its_number_of_descriptors(void **state)
 {
@@ -533,7 +533,7 @@ static void at_its_caps_the_clerk_says_no_and_goes_on(void **state)
 	close(sock);
 }
 
-/* ---- filters ------------------------------------------------------------------------------ */
+/* ---- filters --------------------------------------------------------------------- */
 
 static uint8_t insns[16] = { 6, [4] = 1, [8] = 6, [15] = 9 };
 static const struct policy_filter filter = { .insns = insns, .n_insns = 2, .flags = 2 };
@@ -654,7 +654,7 @@ static void the_filter_that_was_not_used_for_the_longest_time_goes_first(void **
 	close(sock);
 }
 
-/* ---- others --------------------------------------------------------------------------------- */
+/* ---- others ---------------------------------------------------------------------- */
 
 static void garbage_costs_its_sender_the_connection_and_nobody_else(void **state)
 {
@@ -790,7 +790,7 @@ static void mutated_messages_do_not_shake_the_clerk(void **state)
 	close(sock);
 }
 
-/* ---- by hand -------------------------------------------------------------------------------- */
+/* ---- by hand --------------------------------------------------------------------- */
 
 static int run(char *const argv[])
 {

@@ -99,7 +99,7 @@ static json_t *parse(const char *text, const char *schema)
 	return object;
 }
 
-/* ---- options and verbs -------------------------------------------------------------- */
+/* ---- options and verbs ----------------------------------------------------------- */
 
 static void help_and_version_are_answers(void **state)
 {
@@ -208,7 +208,7 @@ static void another_programs_verb_is_run_with_its_arguments(void **state)
 	assert_true(matches(r.out, "^/r\\|.*/cordon-hello\\|--json x$"));
 }
 
-/* ---- what all verbs print with ------------------------------------------------------- */
+/* ---- what all verbs print with --------------------------------------------------- */
 
 static void a_tables_cells_are_aligned_and_cannot_command_a_terminal(void **state)
 {
@@ -264,7 +264,7 @@ static void durations_and_ages_have_units(void **state)
 			    "2026-11-23T15:29:32Z");
 }
 
-/* ---- status --------------------------------------------------------------------------- */
+/* ---- status ---------------------------------------------------------------------- */
 
 static void status_of_an_unused_root_is_empty_and_makes_nothing(void **state)
 {
@@ -411,7 +411,7 @@ static void watch_prints_one_object_a_line_until_it_is_interrupted(void **state)
 	close(out[0]);
 }
 
-/* ---- explain ---------------------------------------------------------------------------- */
+/* ---- explain --------------------------------------------------------------------- */
 
 static void explain_says_who_what_when_and_what_is_not_proven(void **state)
 {
@@ -456,7 +456,7 @@ static void explain_says_who_what_when_and_what_is_not_proven(void **state)
 	assert_int_equal(RUN_ROOT(f, "explain", "nobody").status, 1);
 }
 
-/* ---- logs -------------------------------------------------------------------------------- */
+/* ---- logs ------------------------------------------------------------------------ */
 
 static void logs_are_the_rings_bytes(void **state)
 {
@@ -547,7 +547,7 @@ static void logs_reach_a_terminal_escaped(void **state)
 	close(ring);
 }
 
-/* ---- stop --------------------------------------------------------------------------------- */
+/* ---- stop ------------------------------------------------------------------------ */
 
 /* A keeper that ends its session when it is asked, after `delay_ms`. */
 static pid_t start_keeper(struct fixture *f, struct journal_begin *b, unsigned delay_ms,
@@ -640,7 +640,7 @@ static void stop_could_not_tell_when_a_living_keeper_does_not_answer(void **stat
 	assert_int_equal(RUN_ROOT(f, "stop", "01ab").status, 3);
 }
 
-/* ---- recover and doctor -------------------------------------------------------------------- */
+/* ---- recover and doctor ---------------------------------------------------------- */
 
 static void recover_prints_what_it_mended_once(void **state)
 {

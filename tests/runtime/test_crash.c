@@ -10,7 +10,7 @@
  */
 #include "tests/runtime/crash_check.h"
 
-/* ---- the points of a session -------------------------------------------------------- */
+/* ---- the points of a session ----------------------------------------------------- */
 
 enum phase {
 	BEFORE, /* nothing of the tenant has run */
@@ -81,7 +81,7 @@ struct scenario {
 	bool user, detached;
 };
 
-/* ---- one scenario ---------------------------------------------------------------------------- */
+/* ---- one scenario ---------------------------------------------------------------- */
 
 /* What `cordon run` ends with. */
 static bool exit_is_right(const struct scenario *s, int got)

@@ -7,7 +7,7 @@
 #include "policy/policy.h"
 #include "tests/runtime/crash_check.h"
 
-/* ---- recovery itself, and the clerk, die ------------------------------------------------------- */
+/* ---- recovery itself, and the clerk, die ----------------------------------------- */
 
 /* A detached session that runs. */
 static void run_detached(struct world *w, const char *script)
@@ -197,7 +197,7 @@ static void a_silent_clerk_loses_nothing(struct world *w, const void *arg)
 	nothing_left(w, ended_truly(w, SESSION_QUARANTINED));
 }
 
-/* ---- journals that no crash of ours makes -------------------------------------------------------- */
+/* ---- journals that no crash of ours makes ---------------------------------------- */
 
 struct old_journal {
 	bool other_boot, torn, full;
@@ -342,7 +342,7 @@ static void recovery_is_as_safe_as_it_mends(void **state)
 	run_jobs(jobs, n);
 }
 
-/* ---- at random ------------------------------------------------------------------------------------ */
+/* ---- at random ------------------------------------------------------------------- */
 
 static const char *const scripts[] = {
 	"sleep 1000",
@@ -426,7 +426,7 @@ static void random_kills_leave_nothing(void **state)
 	run_jobs(jobs, n);
 }
 
-/* ---- again and again ------------------------------------------------------------------------------ */
+/* ---- again and again ------------------------------------------------------------- */
 
 static void start_and_stop(struct world *w, const void *arg)
 {

@@ -264,7 +264,7 @@ static struct {
 	struct policy_plan *plan;
 } host;
 
-/* ---- a sandbox with walls left out -------------------------------------------------------- */
+/* ---- a sandbox with walls left out ----------------------------------------------- */
 
 struct sandbox {
 	struct policy_plan *plan;
@@ -517,7 +517,7 @@ static int outcome(const char *attempt, unsigned without, char *ret_said, size_t
 	return WIFEXITED(status) ? WEXITSTATUS(status) : HARNESS_FAILED;
 }
 
-/* ---- the three sentences -------------------------------------------------------------------- */
+/* ---- the three sentences --------------------------------------------------------- */
 
 static bool expect(const struct proof *p, unsigned without, int wanted, const char *sentence)
 {
@@ -635,7 +635,7 @@ static void every_attempt_is_proven_or_has_a_reason(void **state)
 	assert_true(ok);
 }
 
-/* ---- the host's side ---------------------------------------------------------------------------- */
+/* ---- the host's side ------------------------------------------------------------- */
 
 static int put_out_bait(void **state)
 {

@@ -28,7 +28,7 @@ static uint64_t random_next(void)
 	return seed;
 }
 
-/* ---- a keeper and its order ------------------------------------------------------------ */
+/* ---- a keeper and its order ------------------------------------------------------ */
 
 struct ordered {
 	pid_t pid;
@@ -112,8 +112,8 @@ static void send_raw(int sock, const void *bytes, size_t n, const int *fds, size
 	free(iov.iov_base);
 }
 
-static void send_order(struct fixture *f, const struct ordered *k, const uint8_t *order, size_t n,
-		       int plan)
+static void send_order(struct fixture *f, const struct ordered *k, const uint8_t *order,
+		       size_t n, int plan)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	const int fds[] = { plan, null, null, null, f->paths.sessions_fd, f->paths.run_fd };
@@ -153,7 +153,7 @@ static void assert_refusal(const struct wire_message *m)
 	assert_true(m->text[0] && !strchr(m->text, '\n'));
 }
 
-/* ---- the tests ------------------------------------------------------------------------- */
+/* ---- the tests ------------------------------------------------------------------- */
 
 static void a_good_order_runs(void **state)
 {
@@ -241,7 +241,9 @@ static void spoiled_plans_are_refused_or_run(void **state)
 		memcpy(bad, plan, len);
 		/* The filter is most of a plan and means little: spoil the rest more often. */
 		for (uint64_t m = random_next() % 3 + 1; m; m--)
-			bad[random_next() % (i % 2 ? len : len < 2048 ? len : 2048)] ^=
+			bad[random_next() % (i % 2        ? len
+					     : len < 2048 ? len
+							  : 2048)] ^=
 				(uint8_t)(1u << (random_next() % 8));
 		fd = memory_file(bad, n);
 		order_encode((uint8_t)(i + 4), order);

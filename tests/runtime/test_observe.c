@@ -3,7 +3,7 @@
 
 #include "runtime/observe.h"
 
-/* ---- the rules, all of them ------------------------------------------------------- */
+/* ---- the rules, all of them ------------------------------------------------------ */
 
 typedef void each_fn(const struct observe_facts *f, enum session_state shown, const char *note);
 
@@ -74,7 +74,7 @@ static void the_note_names_the_state_it_died_in(void **state)
 				  "`cordon recover` cleans up");
 }
 
-/* ---- looking ------------------------------------------------------------------------ */
+/* ---- looking --------------------------------------------------------------------- */
 
 static struct observed see(struct fixture *f, const uint8_t id[static SESSION_ID_BYTES])
 {
@@ -231,7 +231,7 @@ static void zeros_alone_are_a_session_that_never_was(void **state)
 	close(fd);
 }
 
-/* ---- listing and finding -------------------------------------------------------- */
+/* ---- listing and finding --------------------------------------------------------- */
 
 static void an_absent_root_has_no_sessions(void **state)
 {

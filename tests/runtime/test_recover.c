@@ -4,7 +4,7 @@
 #include "runtime/cgroup.h"
 #include "runtime/recover.h"
 
-/* ---- helpers ------------------------------------------------------------------- */
+/* ---- helpers --------------------------------------------------------------------- */
 
 struct said {
 	unsigned n;
@@ -134,7 +134,7 @@ static void a_malformed_journal_is_left_and_reported(void **state)
 	free(after);
 }
 
-/* ---- what is mended ---------------------------------------------------------------- */
+/* ---- what is mended -------------------------------------------------------------- */
 
 static void every_state_that_was_held_ends_quarantined(void **state)
 {
@@ -256,7 +256,7 @@ static void output_is_kept_when_it_is_mended_and_dropped_the_next_time(void **st
 	assert_int_equal(held_by_clerk(f, b.id), 0);
 }
 
-/* ---- killing ------------------------------------------------------------------------ */
+/* ---- killing --------------------------------------------------------------------- */
 
 static void processes_that_are_left_are_killed(void **state)
 {
@@ -356,7 +356,7 @@ static void a_process_fact_of_another_form_stops_it(void **state)
 	}
 }
 
-/* ---- cgroups ------------------------------------------------------------------------- */
+/* ---- cgroups --------------------------------------------------------------------- */
 
 static void only_the_sessions_own_folder_is_a_cgroup_of_it(void **state)
 {
@@ -448,7 +448,7 @@ static void cgroups_are_emptied_and_removed(void **state)
 	end_sleeper(pid);
 }
 
-/* ---- killed itself, and twice at once ------------------------------------------------ */
+/* ---- killed itself, and twice at once -------------------------------------------- */
 
 static pid_t start_recover(struct fixture *f)
 {

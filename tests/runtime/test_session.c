@@ -103,7 +103,7 @@ static void an_ended_session_is_clean_quarantined_or_lost(void **state)
 							   s == SESSION_LOST);
 }
 
-/* ---- ids and processes ------------------------------------------------------------ */
+/* ---- ids and processes ----------------------------------------------------------- */
 
 static void an_id_is_32_lower_case_hex_digits(void **state)
 {
@@ -167,7 +167,7 @@ static void a_gone_process_cannot_be_opened(void **state)
 	assert_int_equal(process_start_time(pid), 0);
 }
 
-/* ---- texts ------------------------------------------------------------------------ */
+/* ---- texts ----------------------------------------------------------------------- */
 
 static const char *const clean[] = { "",
 				     "plain",
@@ -247,7 +247,7 @@ static void a_finding_is_one_clean_line(void **state)
 	free(line);
 }
 
-/* ---- folders ---------------------------------------------------------------------- */
+/* ---- folders --------------------------------------------------------------------- */
 
 static char top[] = "/tmp/cordon-test-XXXXXX";
 

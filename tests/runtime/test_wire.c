@@ -174,7 +174,7 @@ static void an_unclean_text_is_escaped_by_the_sender_and_refused_by_the_reader(v
 	assert_int_equal(strlen(back.text), WIRE_TEXT - 1);
 }
 
-/* ---- over sockets ------------------------------------------------------------------- */
+/* ---- over sockets ---------------------------------------------------------------- */
 
 static int count_fds(void)
 {
@@ -273,7 +273,7 @@ static void what_the_peer_would_refuse_is_not_sent(void **state)
 	close(pair[1]);
 }
 
-/* ---- sockets below a folder --------------------------------------------------------- */
+/* ---- sockets below a folder ------------------------------------------------------ */
 
 static char top[] = "/tmp/cordon-test-XXXXXX";
 static int folder = -1;
