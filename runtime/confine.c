@@ -397,9 +397,10 @@ enum runtime_status confine_files(const struct policy_plan *plan, int probe,
 
 static int load(const struct sock_filter *insns, size_t n, unsigned flags)
 {
-	struct sock_fprog prog = { .len = (unsigned short)n };
+	/* The kernel only reads them; its header forgot to say so. */
+	struct sock_fprog prog = { .len = (unsigned short)n,
+				   .filter = (struct sock_filter *)(uintptr_t)insns };
 
-	memcpy(&prog.filter, &insns, sizeof(prog.filter)); /* the kernel only reads them */
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog) < 0 ? errno : 0;
 }
 
