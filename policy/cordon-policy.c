@@ -157,10 +157,12 @@ static json_t *json_record(const struct record *rec, const void *from)
 	return object;
 }
 
-static json_t *json_error_of(const struct policy_error *e)
+/* `file` is what was read; the finding names another where it is of the profile. */
+static json_t *json_error_of(const char *file, const struct policy_error *e)
 {
-	json_t *o = json_pack("{s:i, s:i, s:o, s:o, s:o}", "line", (int)e->line, "column",
-			      (int)e->column, "key", json_text(e->key), "what",
+	json_t *o = json_pack("{s:o, s:i, s:i, s:o, s:o, s:o}", "file",
+			      json_text(e->file[0] ? e->file : file), "line", (int)e->line,
+			      "column", (int)e->column, "key", json_text(e->key), "what",
 			      json_text(e->what), "hint", json_text(e->hint));
 
 	if (o && e->other_line)
@@ -181,7 +183,7 @@ static int print_json(const struct options *o, enum policy_status s,
 	if (value)
 		json_object_set_new(out, member, value);
 	if (e)
-		json_object_set_new(out, "error", json_error_of(e));
+		json_object_set_new(out, "error", json_error_of(o->file, e));
 	bad = json_dumpf(out, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) ||
 	      putchar('\n') < 0;
 	json_decref(out);

@@ -41,15 +41,17 @@ static ssize_t read_all(int fd, char *buf, size_t size)
 	return (ssize_t)used;
 }
 
-/* Without O_NONBLOCK a fifo of that name would hold us for ever. */
-static int open_regular(const char *path)
+/* A file, or a pipe such as the shell's <(command). Without O_NONBLOCK the opening of a fifo
+ * that nobody writes to would hold us for ever; what is written to one is waited for. */
+static int open_to_read(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st;
 
 	if (fd < 0)
 		return -1;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+	if (fstat(fd, &st) == 0 &&
+	    (S_ISREG(st.st_mode) || (S_ISFIFO(st.st_mode) && fcntl(fd, F_SETFL, 0) == 0)))
 		return fd;
 	close(fd);
 	errno = EINVAL;
@@ -60,7 +62,7 @@ enum policy_status policy_read_file(const char *path, const char *what, size_t m
 				    size_t *ret_len, struct policy_error *reterr)
 {
 	bool standard = strcmp(path, "-") == 0;
-	int fd = standard ? STDIN_FILENO : open_regular(path);
+	int fd = standard ? STDIN_FILENO : open_to_read(path);
 	char *buf = fd < 0 ? NULL : malloc(max + 2);
 	enum policy_status s = POLICY_OK;
 	ssize_t n = -1;
@@ -68,7 +70,8 @@ enum policy_status policy_read_file(const char *path, const char *what, size_t m
 	if (buf)
 		n = read_all(fd, buf, max + 1);
 	if (fd < 0 && errno == EINVAL)
-		s = policy_fail(reterr, POLICY_INVALID, NULL, NULL, "not a regular file");
+		s = policy_fail(reterr, POLICY_INVALID, NULL, NULL,
+				"neither a file nor a pipe");
 	else if (n < 0)
 		s = file_trouble(reterr, errno);
 	else if ((size_t)n > max)

@@ -1,17 +1,18 @@
 /*
- * policy/filter_print.c - a compiled filter in words.
+ * policy/filter_print.c - a compiled filter in words, and what it says to one call.
  *
  * Any bytes can be shown. What the accumulator holds is followed along all jumps, which
  * only go forward, so that a number is printed as a system call's name only where it is
  * compared with the system call's number.
  */
-#include "policy/policy.h"
+#include "policy/policy_internal.h"
 #include "policy/syscall_args.h"
 
 #include <inttypes.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <seccomp.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,4 +237,54 @@ void policy_filter_print(FILE *to, const struct policy_filter *f)
 	for (size_t i = 0; i < f->n_insns; i++)
 		print_insn(to, f, i, holds ? holds[i] : HOLDS_UNKNOWN);
 	free(holds);
+}
+
+/* ---- one call -------------------------------------------------------------------- */
+
+/* The word of seccomp_data at an offset; the arguments are zero. */
+static uint32_t word_at(uint32_t offset, uint32_t number)
+{
+	if (offset == offsetof(struct seccomp_data, nr))
+		return number;
+	return offset == offsetof(struct seccomp_data, arch) ? seccomp_arch_native() : 0;
+}
+
+/* Whether a conditional jump is taken. */
+static bool holds_for(const struct sock_filter *i, uint32_t a)
+{
+	switch (BPF_OP(i->code)) {
+	case BPF_JEQ:
+		return a == i->k;
+	case BPF_JGT:
+		return a > i->k;
+	case BPF_JGE:
+		return a >= i->k;
+	default: /* BPF_JSET */
+		return a & i->k;
+	}
+}
+
+bool policy_filter_answer(const struct policy_filter *f, uint32_t number, uint32_t *ret)
+{
+	uint32_t a = 0;
+
+	for (size_t pc = 0; pc < f->n_insns; pc++) {
+		struct sock_filter i = insn_at(f, pc);
+
+		if (i.code == (BPF_RET | BPF_K)) {
+			*ret = i.k;
+			return true;
+		}
+		if (is_load(i.code))
+			a = word_at(i.k, number);
+		else if (i.code == (BPF_ALU | BPF_AND | BPF_K))
+			a &= i.k;
+		else if (i.code == (BPF_JMP | BPF_JA))
+			pc += i.k;
+		else if (test_name(i.code))
+			pc += holds_for(&i, a) ? i.jt : i.jf;
+		else
+			return false;
+	}
+	return false;
 }

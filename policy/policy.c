@@ -5,7 +5,6 @@
 #include "policy/reading.h"
 
 #include <linux/mount.h>
-#include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -412,17 +411,33 @@ static enum policy_status read_profile(struct reading *rd, const struct node *n,
 /* An unknown name in a deny list would deny nothing, and one in an allow list is a
  * mistake that shows only when the workload fails. */
 static enum policy_status read_syscalls(struct reading *rd, const struct node *n,
-					const struct key *k, void *to)
+					const struct key *k, bool allow, void *to)
 {
-	const struct scmp_version *v = seccomp_version();
 	enum policy_status s = read_texts(rd, n, k, to);
+	size_t i = 0;
 
-	for (const struct node *c = n->first; c && s == POLICY_OK; c = c->next)
-		if (seccomp_syscall_resolve_name(c->text) == __NR_SCMP_ERROR)
-			return reading_fail(rd, c, POLICY_INVALID, NULL,
-					    "libseccomp %u.%u.%u knows no system call %s",
-					    v->major, v->minor, v->micro, c->text);
+	for (const struct node *c = n->first; c && s == POLICY_OK; c = c->next, i++) {
+		size_t mark = reading_enter_item(rd, i);
+		struct policy_error e;
+
+		s = profile_judge_name(c->text, allow, &e);
+		if (s != POLICY_OK)
+			reading_fail(rd, c, s, e.hint, "%s", e.what);
+		reading_leave(rd, mark);
+	}
 	return s;
+}
+
+static enum policy_status read_allowed(struct reading *rd, const struct node *n,
+				       const struct key *k, void *to)
+{
+	return read_syscalls(rd, n, k, true, to);
+}
+
+static enum policy_status read_denied(struct reading *rd, const struct node *n,
+				      const struct key *k, void *to)
+{
+	return read_syscalls(rd, n, k, false, to);
 }
 
 /* Ambient, so that a workload which is not root has them after execve; for that the
@@ -603,9 +618,9 @@ static const struct key resources_keys[] = {
 #define SYSCALL_LIST .flags = KEY_UNIQUE, .max = 512, .form = text_is_syscall, .wanted = "a system call's name"
 
 static const struct key seccomp_keys[] = {
-	{ "profile", read_profile,  PLAN(profile) },
-	{ "allow",   read_syscalls, PLAN(seccomp_allow), SYSCALL_LIST },
-	{ "deny",    read_syscalls, PLAN(seccomp_deny), SYSCALL_LIST },
+	{ "profile", read_profile, PLAN(profile) },
+	{ "allow",   read_allowed, PLAN(seccomp_allow), SYSCALL_LIST },
+	{ "deny",    read_denied,  PLAN(seccomp_deny), SYSCALL_LIST },
 	{ .name = NULL }
 };
 
@@ -871,6 +886,24 @@ static enum policy_status finish_sandbox(struct reading *rd)
 	return finish_environment(rd);
 }
 
+/* Neither a policy nor a profile, but something that a profile is often a part of: more
+ * helpful to know than its first unknown key. */
+static enum policy_status check_wrappers(struct reading *rd)
+{
+	for (const struct profile_wrapper *w = profile_wrappers; w->key; w++) {
+		const struct node *n = node_find(rd->root, w->key);
+		size_t mark;
+
+		if (!n)
+			continue;
+		mark = reading_enter(rd, w->key);
+		reading_fail(rd, n->key, POLICY_INVALID, w->hint, "%s", w->what);
+		reading_leave(rd, mark);
+		return POLICY_INVALID;
+	}
+	return POLICY_OK;
+}
+
 static enum policy_status read_policy(struct reading *rd)
 {
 	static const struct key whole = { .keys = policy_keys };
@@ -884,7 +917,9 @@ static enum policy_status read_policy(struct reading *rd)
 	plan->limits.core_sched = POLICY_CORE_PREFER;
 	plan->limits.demanded = true;
 	plan->process.uid = plan->process.gid = 1000; /* in a guest, too, never root */
-	s = read_mapping(rd, rd->root, &whole, plan);
+	s = check_wrappers(rd);
+	if (s == POLICY_OK)
+		s = read_mapping(rd, rd->root, &whole, plan);
 	if (s == POLICY_OK)
 		s = check_contradictions(rd);
 	if (s == POLICY_OK && plan->class == POLICY_CLASS_SANDBOX)

@@ -38,6 +38,10 @@ __attribute__((warn_unused_result)) enum policy_status
 policy_profile_context(const struct policy *p, struct profile_context *ret,
 		       struct policy_error *reterr);
 
+/* What the filter says to a native call without arguments; false when it holds what no
+ * compiler of ours makes. */
+bool policy_filter_answer(const struct policy_filter *f, uint32_t number, uint32_t *ret);
+
 /* Fills `e` (NULL is allowed) but for file and position, and returns `s`, so that it can
  * be returned at once. Control bytes in what is quoted become "?". */
 __attribute__((format(printf, 5, 6))) enum policy_status
@@ -51,7 +55,7 @@ policy_fail(struct policy_error *e, enum policy_status s, const char *key, const
 	})
 enum policy_status policy_fail_memory(struct policy_error *e);
 
-/* Reads at most `max` bytes of a regular file ("-": of standard input, whatever it is),
+/* Reads at most `max` bytes of a file or a pipe ("-": of standard input, whatever it is),
  * with a zero behind them. `what` says in findings what the file should be. A file that
  * is not there or cannot be one is INVALID, trouble of this machine SYSTEM. */
 __attribute__((warn_unused_result)) enum policy_status

@@ -6,6 +6,7 @@
  * contradictions are errors. null means "not there", as all writers of this form use it.
  */
 #include "policy/profile_rules.h"
+#include "policy/syscall_args.h"
 #include "policy/words.h"
 
 #include <ctype.h>
@@ -413,9 +414,6 @@ static enum policy_status judge_arg(const struct in *in, const struct arg_in *a)
 	if (!masked && a->arg.value_two != 0)
 		return fail(in, "only SCMP_CMP_MASKED_EQ has a second value",
 			    "valueTwo has no meaning with this op");
-	if (masked && (a->arg.value_two & ~a->arg.value) != 0)
-		return fail(in, "value is the mask, valueTwo what is left of the argument",
-			    "can never match: valueTwo has bits that value masks out");
 	return POLICY_OK;
 }
 
@@ -539,18 +537,54 @@ static enum policy_status entry_excludes(struct in *in, json_t *v, void *into)
 	return read_condition(in, v, &((struct entry_in *)into)->e.excludes);
 }
 
-static enum policy_status judge_entry(const struct in *in, struct entry_in *e)
+/* Without a number it is EPERM. An action that carries none may have a zero beside it, which
+ * some writers add everywhere; false for any other. */
+static bool settle_errno(enum profile_action a, bool has, uint32_t *number)
+{
+	bool carries = profile_action_has_errno(a);
+	bool good = carries || !has || *number == 0;
+
+	if (!carries || !has)
+		*number = EPERM;
+	return good;
+}
+
+/* Bits of the second value that the mask takes away, where any of the calls has them. */
+static bool never_matches(const struct profile_entry *e, const struct profile_arg *a)
+{
+	uint64_t odd = a->op == PROFILE_MASKED_EQ ? a->value_two & ~a->value : 0;
+
+	if (odd <= UINT32_MAX)
+		return odd;
+	for (const char *const *name = e->names; *name; name++)
+		if (!syscall_narrow(*name, a->index))
+			return true;
+	return (uint32_t)odd;
+}
+
+static enum policy_status judge_masks(struct in *in, const struct profile_entry *e)
+{
+	for (size_t i = 0; i < e->n_args; i++) {
+		if (!never_matches(e, &e->args[i]))
+			continue;
+		enter_key(in, "args");
+		enter_index(in, i);
+		return fail(in, "value is the mask, valueTwo what is left of the argument",
+			    "can never match: valueTwo has bits that value masks out");
+	}
+	return POLICY_OK;
+}
+
+static enum policy_status judge_entry(struct in *in, struct entry_in *e)
 {
 	if (e->n_names == 0)
 		return fail(in, "give it names", "an entry without system calls");
 	if (!e->has_action)
 		return fail(in, NULL, "needs an action");
-	if (e->e.has_errno && !profile_action_has_errno(e->e.action))
+	if (!settle_errno(e->e.action, e->e.has_errno, &e->e.errno_ret))
 		return fail(in, "only SCMP_ACT_ERRNO and SCMP_ACT_TRACE carry a number",
 			    "contradiction: an errno with an action that has none");
-	if (!e->e.has_errno)
-		e->e.errno_ret = EPERM;
-	return POLICY_OK;
+	return judge_masks(in, &e->e);
 }
 
 static enum policy_status read_entry(struct in *in, json_t *v, void *into)
@@ -718,7 +752,7 @@ static enum policy_status judge_profile(const struct in *in)
 		return policy_fail(in->err, POLICY_INVALID, "defaultAction",
 				   "say what happens to calls that no entry names",
 				   "is missing");
-	if (in->has_default_errno && !profile_action_has_errno(in->p->action))
+	if (!settle_errno(in->p->action, in->has_default_errno, &in->p->errno_ret))
 		return policy_fail(in->err, POLICY_INVALID, "defaultErrnoRet",
 				   "only SCMP_ACT_ERRNO and SCMP_ACT_TRACE carry a number",
 				   "contradiction: defaultAction has no errno");
@@ -726,6 +760,23 @@ static enum policy_status judge_profile(const struct in *in)
 		return policy_fail(in->err, POLICY_REFUSED, in->arch_key,
 				   "add " NATIVE_SCMP " if the profile was made for it",
 				   "the profile does not cover this machine, " NATIVE_SCMP);
+	return POLICY_OK;
+}
+
+const struct profile_wrapper profile_wrappers[] = {
+	{ "ociVersion", "this is a whole OCI configuration",
+	  "a seccomp profile is its linux.seccomp object: pass that alone" },
+	{ "apiVersion", "this is a Kubernetes resource",
+	  "a seccomp profile is the spec of a SeccompProfile: pass that alone, as JSON" },
+	{ .key = NULL },
+};
+
+static enum policy_status check_wrappers(const struct in *in, json_t *root)
+{
+	for (const struct profile_wrapper *w = profile_wrappers; w->key; w++)
+		if (json_object_get(root, w->key))
+			return policy_fail(in->err, POLICY_INVALID, w->key, w->hint, "%s",
+					   w->what);
 	return POLICY_OK;
 }
 
@@ -744,8 +795,10 @@ static enum policy_status read_profile(struct in *in, json_t *root)
 		{ "comment", read_comment },
 		{ NULL, NULL },
 	};
-	enum policy_status s = read_object(in, root, fields, NULL);
+	enum policy_status s = check_wrappers(in, root);
 
+	if (s == POLICY_OK)
+		s = read_object(in, root, fields, NULL);
 	return s == POLICY_OK ? judge_profile(in) : s;
 }
 

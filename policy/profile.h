@@ -27,6 +27,18 @@ profile_default(struct profile **ret, struct policy_error *reterr);
 void profile_free(struct profile *p);
 void profile_freep(struct profile **p);
 
+/* May a policy's list name this call, `allow` or deny it? INVALID when nobody knows it,
+ * REFUSED when it is never given; the finding is for the caller to place. */
+__attribute__((warn_unused_result)) enum policy_status
+profile_judge_name(const char *name, bool allow, struct policy_error *reterr);
+
+/* What holds a profile as a part of it and is often given in its place. */
+struct profile_wrapper {
+	const char *key; /* NULL ends the table */
+	const char *what, *hint;
+};
+extern const struct profile_wrapper profile_wrappers[];
+
 /* The rules that hold here, one a line, as
  *   D ACTION ERRNO
  *   A|E ERRNO SYSCALL NARGS [INDEX OP VALUE VALUETWO]...

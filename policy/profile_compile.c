@@ -75,34 +75,19 @@ static bool loses_denial(const struct profile *p, const struct profile_rule *r)
 	return profile_action_runs(p->action) && r->action < p->action;
 }
 
-/* Narrow parameters are compared by their low half. A value that does not fit there,
- * other than as the sign-extended form of one that does, says that its author meant
- * something else. */
-static bool fits(const struct profile_rule *r, const struct profile_arg *a)
-{
-	uint64_t high = a->value >> 32;
-
-	return !syscall_narrow(r->name, a->index) || high == 0 ||
-	       (high == UINT32_MAX && (a->value & 0x80000000u));
-}
-
 static enum policy_status judge_rule(const struct profile *p, const struct profile_rule *r,
 				     int number, struct policy_error *reterr)
 {
-	if (number == SYSCALL_UNKNOWN && loses_denial(p, r))
-		return policy_fail(reterr, POLICY_INVALID, "syscalls",
-				   "remove it, or make defaultAction an SCMP_ACT_ERRNO",
-				   "cannot deny \"%.64s\": neither libseccomp nor this program "
-				   "knows its number, and the default lets it run",
-				   r->name);
-	for (size_t i = 0; number >= 0 && i < r->n_args; i++)
-		if (!fits(r, &r->args[i]))
-			return policy_fail(reterr, POLICY_INVALID, "syscalls", NULL,
-					   "%.64s: the kernel takes 32 bits for argument %u, "
-					   "and 0x%llx has more",
-					   r->name, (unsigned)r->args[i].index,
-					   (unsigned long long)r->args[i].value);
-	return POLICY_OK;
+	char key[64];
+
+	if (number != SYSCALL_UNKNOWN || !loses_denial(p, r))
+		return POLICY_OK;
+	snprintf(key, sizeof(key), "syscalls[%zu]", r->entry);
+	return policy_fail(reterr, POLICY_INVALID, key,
+			   "remove it, or make defaultAction an SCMP_ACT_ERRNO",
+			   "cannot deny \"%.64s\": neither libseccomp nor this program "
+			   "knows its number, and the default lets it run",
+			   r->name);
 }
 
 static enum policy_status number_rules(const struct profile *p,
@@ -252,13 +237,38 @@ static void condition(struct program *b, const char *name, const struct profile_
 	low_half(b, a);
 }
 
+/* A narrow parameter never holds more than 32 bits. For equality a value is cut to as many,
+ * since a negative one is often written sign-extended. An order is kept: everything is
+ * below a value with high bits, and nothing is at or above it. */
+static bool beyond(const struct profile_rule *r, const struct profile_arg *a)
+{
+	return a->value > UINT32_MAX && syscall_narrow(r->name, a->index);
+}
+
+static bool always_holds(const struct profile_rule *r, const struct profile_arg *a)
+{
+	return (a->op == PROFILE_LT || a->op == PROFILE_LE) && beyond(r, a);
+}
+
+static bool never_holds(const struct profile_rule *r)
+{
+	for (size_t i = 0; i < r->n_args; i++)
+		if ((r->args[i].op == PROFILE_GT || r->args[i].op == PROFILE_GE) &&
+		    beyond(r, &r->args[i]))
+			return true;
+	return false;
+}
+
 /* Six conditions of at most six instructions: MISS is no distance within a rule. */
 static void rule_block(struct program *b, const struct profile_rule *r)
 {
 	size_t from = b->n;
 
+	if (never_holds(r))
+		return;
 	for (size_t i = 0; i < r->n_args; i++)
-		condition(b, r->name, &r->args[i]);
+		if (!always_holds(r, &r->args[i]))
+			condition(b, r->name, &r->args[i]);
 	answer(b, verdict(r->action, r->errno_ret));
 	for (size_t i = from; i < b->n; i++) {
 		if (BPF_CLASS(b->at[i].code) != BPF_JMP)

@@ -21,7 +21,10 @@ static void add(struct rules *r, const struct profile_rule *rule)
 	if (r->bad != POLICY_OK)
 		return;
 	if (r->n == PROFILE_RULES_MAX) {
-		r->bad = policy_fail(r->err, POLICY_INVALID, "syscalls", "32768 at most",
+		char key[64];
+
+		snprintf(key, sizeof(key), "syscalls[%zu]", rule->entry);
+		r->bad = policy_fail(r->err, POLICY_INVALID, key, "32768 at most",
 				     "too many rules");
 		return;
 	}
@@ -83,10 +86,12 @@ static bool means_or(const struct profile_entry *e)
 	return false;
 }
 
-static void add_name(struct rules *r, const struct profile_entry *e, const char *name)
+static void add_name(struct rules *r, const struct profile *p, size_t entry, const char *name)
 {
+	const struct profile_entry *e = &p->entries[entry];
 	struct profile_rule rule = {
 		.name = name,
+		.entry = entry,
 		.action = e->action,
 		.errno_ret = e->errno_ret,
 	};
@@ -124,7 +129,7 @@ static void add_profile(struct rules *r, const struct profile *p,
 			continue;
 		for (const char *const *name = e->names; *name; name++)
 			if (!replaced(e, *name, cx))
-				add_name(r, e, *name);
+				add_name(r, p, i, *name);
 	}
 }
 
@@ -142,28 +147,28 @@ static const struct {
 	{ "userfaultfd", "it can hold up whoever wipes the memory for ever" },
 };
 
-static enum policy_status judge_name(const char *list, size_t i, const char *name,
-				     struct policy_error *err)
+enum policy_status profile_judge_name(const char *name, bool allow, struct policy_error *reterr)
 {
-	char key[64];
-
-	snprintf(key, sizeof(key), "seccomp.%s[%zu]", list, i);
+	for (size_t i = 0; allow && i < sizeof(never) / sizeof(never[0]); i++)
+		if (strcmp(never[i].name, name) == 0)
+			return policy_fail(reterr, POLICY_REFUSED, NULL, "remove it",
+					   "%s is never given: %s", name, never[i].reason);
 	if (syscall_number(name) == SYSCALL_UNKNOWN)
-		return policy_fail(err, POLICY_INVALID, key, "check the spelling",
+		return policy_fail(reterr, POLICY_INVALID, NULL, "check the spelling",
 				   "unknown system call \"%.64s\"", name);
 	return POLICY_OK;
 }
 
-static enum policy_status judge_allow(size_t i, const char *name, struct policy_error *err)
+/* A policy's lists were judged where they were read, with their position; whoever made
+ * them, nothing that is never given gets into a filter. */
+static enum policy_status judge_listed(const char *list, size_t i, const char *name,
+				       struct policy_error *err)
 {
-	char key[64];
+	enum policy_status s = profile_judge_name(name, strcmp(list, "allow") == 0, err);
 
-	snprintf(key, sizeof(key), "seccomp.allow[%zu]", i);
-	for (size_t k = 0; k < sizeof(never) / sizeof(never[0]); k++)
-		if (strcmp(never[k].name, name) == 0)
-			return policy_fail(err, POLICY_REFUSED, key, "remove it",
-					   "%s is never given: %s", name, never[k].reason);
-	return judge_name("allow", i, name, err);
+	if (s != POLICY_OK && err)
+		snprintf(err->key, sizeof(err->key), "seccomp.%s[%zu]", list, i);
+	return s;
 }
 
 static enum policy_status add_lists(struct rules *r, const struct profile *p,
@@ -176,12 +181,12 @@ static enum policy_status add_lists(struct rules *r, const struct profile *p,
 	if (p->action < PROFILE_ERRNO) /* a denial must not be milder than none */
 		deny.action = p->action;
 	for (size_t i = 0; cx->allow && cx->allow[i] && s == POLICY_OK; i++) {
-		s = judge_allow(i, cx->allow[i], r->err);
+		s = judge_listed("allow", i, cx->allow[i], r->err);
 		allow.name = cx->allow[i];
 		add(r, &allow);
 	}
 	for (size_t i = 0; cx->deny && cx->deny[i] && s == POLICY_OK; i++) {
-		s = judge_name("deny", i, cx->deny[i], r->err);
+		s = judge_listed("deny", i, cx->deny[i], r->err);
 		deny.name = cx->deny[i];
 		add(r, &deny);
 	}

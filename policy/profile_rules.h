@@ -81,6 +81,7 @@ struct profile_rule {
 	uint32_t errno_ret;
 	struct profile_arg args[PROFILE_PARAMETERS];
 	size_t n_args;
+	size_t entry; /* it is of syscalls[entry]; 0 for the policy's lists, too */
 };
 
 /* A profile's rules in its order, then those of the policy's lists. Entries with two

@@ -58,14 +58,16 @@ static size_t utf8_char(const unsigned char *s, size_t left, uint32_t *ret)
 	return n;
 }
 
+#define BYTE_ORDER_MARK 0xfeff
+
 /* Characters that a reader does not see, or that make the text look other than it is:
  * controls, byte order marks, line ends that only YAML knows, and the bidirectional
  * overrides with which reviewers are deceived (CVE-2021-42574). */
 static bool forbidden(uint32_t c)
 {
 	return (c < 0x20 && c != '\t' && c != '\n' && c != '\r') || (c >= 0x7f && c < 0xa0) ||
-	       (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff ||
-	       (c & 0xfffe) == 0xfffe;
+	       (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) ||
+	       c == BYTE_ORDER_MARK || (c & 0xfffe) == 0xfffe;
 }
 
 static enum policy_status check_bytes(const char *text, size_t len, struct policy_error *e)
@@ -78,6 +80,9 @@ static enum policy_status check_bytes(const char *text, size_t len, struct polic
 		if (n == 0)
 			return fail_at(e, line, column, "save the file as UTF-8",
 				       "a byte that is not UTF-8");
+		if (c == BYTE_ORDER_MARK)
+			return fail_at(e, line, column, "save the file without it",
+				       "a byte order mark");
 		if (forbidden(c))
 			return fail_at(e, line, column, "remove it",
 				       c ? "a control character" : "a zero byte");

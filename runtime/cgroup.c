@@ -355,7 +355,7 @@ static enum runtime_status limit_cpu(const struct cgroup_dir *d, uint64_t milli,
 				     struct runtime_error *reterr)
 {
 	uint64_t quota = milli * CPU_PERIOD_US / 1000;
-	char text[64];
+	char text[64], back[64], path[CGROUP_PATH + 64];
 	enum runtime_status s;
 
 	if (quota < 1000) /* the kernel's smallest quota is 1 ms */
@@ -366,6 +366,11 @@ static enum runtime_status limit_cpu(const struct cgroup_dir *d, uint64_t milli,
 			return runtime_fail(
 				reterr, RUNTIME_SYSTEM, d->path, "run `cordon doctor`",
 				"cannot write %s to cpu.max: %s", text, strerror(errno));
+		if (!join(path, sizeof(path), d->path, "cpu.max") ||
+		    file_read_text(AT_FDCWD, path, back, sizeof(back)) < 0 ||
+		    strncmp(back, text, strlen(text)) != 0)
+			return runtime_fail(reterr, RUNTIME_SYSTEM, d->path, "",
+					    "cpu.max does not read back as %s", text);
 		return RUNTIME_OK;
 	}
 	s = set_number(d->path, "cpu.cfs_period_us", CPU_PERIOD_US, 1, reterr);
@@ -464,6 +469,24 @@ bool cgroup_enter(const struct cgroup_entry *entry)
 		if (write(entry->tasks[i], "0", 1) != 1) /* "0": the writer itself */
 			return false;
 	return true;
+}
+
+unsigned cgroup_oom_kills(const struct cgroup *cg)
+{
+	for (size_t i = 0; i < cg->n; i++) {
+		const struct cgroup_dir *d = &cg->dirs[i];
+		char path[CGROUP_PATH + 64], text[512];
+		const char *line;
+
+		if (!(d->controllers & CGROUP_MEMORY) ||
+		    !join(path, sizeof(path), d->path,
+			  d->v2 ? "memory.events" : "memory.oom_control") ||
+		    file_read_text(AT_FDCWD, path, text, sizeof(text)) < 0)
+			continue;
+		line = strstr(text, "oom_kill ");
+		return line ? (unsigned)strtoul(line + strlen("oom_kill "), NULL, 10) : 0;
+	}
+	return 0;
 }
 
 /* ---- the end --------------------------------------------------------------------- */

@@ -75,6 +75,10 @@ cgroup_open(const struct cgroup *cg, struct cgroup_entry *ret, struct runtime_er
 bool cgroup_enter(const struct cgroup_entry *entry);
 void cgroup_close(struct cgroup_entry *entry);
 
+/* How many processes the kernel killed at this session's memory limit; 0 where it does not
+ * say. */
+unsigned cgroup_oom_kills(const struct cgroup *cg);
+
 /* Kills what is left in it (by pidfd) and removes one folder; a missing one is fine.
  * Bounded: about two seconds, then RUNTIME_SYSTEM. */
 __attribute__((warn_unused_result)) enum runtime_status

@@ -4,14 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/audit.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
 #include <linux/keyctl.h>
 #include <linux/landlock.h>
-#include <linux/seccomp.h>
 #include <linux/securebits.h>
-#include <sched.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -391,70 +387,4 @@ enum runtime_status confine_files(const struct policy_plan *plan, int probe,
 	if (s == RUNTIME_OK && (opens(probe) || errno != EACCES))
 		s = not_taken(reterr, "landlock");
 	return s;
-}
-
-/* ---- seccomp --------------------------------------------------------------------- */
-
-static int load(const struct sock_filter *insns, size_t n, unsigned flags)
-{
-	/* The kernel only reads them; its header forgot to say so. */
-	struct sock_fprog prog = { .len = (unsigned short)n,
-				   .filter = (struct sock_filter *)(uintptr_t)insns };
-
-	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog) < 0 ? errno : 0;
-}
-
-#if defined(__x86_64__)
-#define NATIVE_ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define NATIVE_ARCH AUDIT_ARCH_AARCH64
-#else
-#error "name this architecture's AUDIT_ARCH"
-#endif
-
-/* Below every profile, whatever its author allows: each task of a sandbox is traced, or its
- * memory could not be wiped when it dies. clone3 hides its flags behind a pointer; libc
- * takes ENOSYS as "use clone". */
-static int load_floor(void)
-{
-	static const struct sock_filter insns[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
-		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_UNTRACED, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-
-	return load(insns, sizeof(insns) / sizeof(insns[0]), 0);
-}
-
-int confine_calls(const struct policy_filter *f)
-{
-	const void *insns = f->insns;
-	int err = f->n_insns == 0 || f->n_insns > BPF_MAXINSNS ? EINVAL : load_floor();
-
-	return err ? err : load(insns, f->n_insns, f->flags);
-}
-
-#define ALLOW_CALL(name)                                                                       \
-	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##name, 0, 1),                                 \
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
-
-int confine_init_calls(void)
-{
-	static const struct sock_filter insns[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCH, 1, 0),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		ALLOW_CALL(wait4),
-		ALLOW_CALL(exit_group),
-		ALLOW_CALL(restart_syscall),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-	};
-
-	return load(insns, sizeof(insns) / sizeof(insns[0]), 0);
 }

@@ -50,6 +50,8 @@ confine_files(const struct policy_plan *plan, int probe, struct confine_report *
 
 /* The filter, on a floor that no profile opens; nothing but the exec may follow. Returns
  * 0 or an errno. */
-int confine_calls(const struct policy_filter *f);
+int confine_calls(const struct policy_plan *plan);
+/* How many filters confine_calls() adds. */
+unsigned confine_filters(const struct policy_plan *plan);
 /* The filter of the sandbox's first process: it may wait and end. */
 int confine_init_calls(void);

@@ -24,7 +24,7 @@ struct verb {
 /* clang-format off */
 static const struct verb verbs[] = {
 	{ "run", verb_run, FOLDERS_MAKE, 125,
-	  "[-p POLICY] [--name S] [--detach] [--receipt FILE] -- CMD [ARG...]",
+	  "[-p POLICY] [--name S] [--detach [--json]] -- CMD [ARG...]",
 	  "run one command as one session",
 	  "The exit status is the command's own; 125: cordon refused or failed before it\n"
 	  "started; 126, 127: it could not be executed, or was not found.\n" },
@@ -37,11 +37,11 @@ static const struct verb verbs[] = {
 	  "what one session is, in sentences",
 	  "" },
 	{ "logs", verb_logs, FOLDERS_LOOK, 0,
-	  "S [-f|--follow]",
+	  "S [-f|--follow] [--json]",
 	  "the output of a detached session",
 	  "" },
 	{ "stop", verb_stop, FOLDERS_LOOK, 0,
-	  "S [--grace T]",
+	  "S [--grace T] [--json]",
 	  "end a session: SIGTERM, then SIGKILL after T (10s)",
 	  "T is a number with ms, s, m or h; without a unit it is seconds.\n" },
 	{ "recover", verb_recover, FOLDERS_LOOK, 0,
@@ -151,8 +151,9 @@ static bool verb_word(const char *name)
 	return n > 0 && n <= 32 && name[n] == '\0' && name[0] != '-';
 }
 
-/* Runs cordon-VERB in place of this program; it finds --root's value in CORDON_ROOT. */
-static int run_program(const char *root, char **argv)
+/* Runs cordon-VERB in place of this program; it finds --root's value in CORDON_ROOT.
+ * `known`: a verb of the table, so that only its program can be what is missing. */
+static int run_program(const char *root, char **argv, bool known)
 {
 	struct runtime_error e;
 	char program[64], path[PATH_MAX];
@@ -161,7 +162,11 @@ static int run_program(const char *root, char **argv)
 		return unknown_verb(argv[0]);
 	snprintf(program, sizeof(program), "cordon-%s", argv[0]);
 	if (!verb_program(program, path))
-		return unknown_verb(argv[0]);
+		return known ? verb_fail(runtime_fail(&e, RUNTIME_SYSTEM, program,
+						      "install cordon whole",
+						      "the program is missing"),
+					 &e)
+			     : unknown_verb(argv[0]);
 	if (root ? setenv("CORDON_ROOT", root, 1) == 0 : unsetenv("CORDON_ROOT") == 0) {
 		argv[0] = program;
 		execv(path, argv);
@@ -198,7 +203,7 @@ static int dispatch(const char *root, int argc, char **argv)
 		if (strcmp(argv[0], verbs[i].name) == 0)
 			v = &verbs[i];
 	if (!v || !v->run)
-		return run_program(root, argv);
+		return run_program(root, argv, v != NULL);
 	if (argc > 1 && strcmp(argv[1], "--help") == 0)
 		return print_verb_help(v);
 	return run_verb(v, root, argc, argv);

@@ -24,6 +24,7 @@
 
 #include "runtime/cgroup.h"
 #include "runtime/runtime.h"
+#include "runtime/verb.h"
 
 struct check {
 	const char *id;
@@ -304,6 +305,33 @@ static void probe_state(const struct check *c, struct doctor_finding *f)
 		say(f, DOCTOR_OK, "%.190s", p.state);
 }
 
+/* "FOLDER: keeper, clerk, policy", and anew with each other folder. */
+static void probe_programs(const struct check *c, struct doctor_finding *f)
+{
+	static const char *const names[] = { "cordon-keeper", "cordon-clerk", "cordon-policy" };
+	char path[PATH_MAX], folder[PATH_MAX] = "", list[sizeof(f->detail)] = "";
+
+	(void)c;
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		const char *name = names[i] + strlen("cordon-");
+		size_t len = strlen(list);
+
+		if (!verb_program(names[i], path)) {
+			say(f, DOCTOR_MISSING, "no %s beside cordon or in its libexec folder",
+			    names[i]);
+			return;
+		}
+		*strrchr(path, '/') = '\0';
+		if (strcmp(path, folder) == 0)
+			snprintf(list + len, sizeof(list) - len, ", %s", name);
+		else
+			snprintf(list + len, sizeof(list) - len, "%s%.150s: %s",
+				 len ? "; " : "", path, name);
+		memcpy(folder, path, sizeof(folder));
+	}
+	say(f, DOCTOR_OK, "%s", list);
+}
+
 /* ---- attest ---------------------------------------------------------------------- */
 
 static bool parameter_on(const char *path)
@@ -562,7 +590,9 @@ static const struct check checks[] = {
 	{ "cpu-flaws",       DOCTOR_ISOLATE, false, probe_cpu_flaws,
 	  "update microcode and kernel, and boot without mitigations=off", 0, 0 },
 	{ "state-folder",    DOCTOR_ISOLATE, true,  probe_state,
-	  "give --root a folder of your own with mode 700", 0, 0 },
+	  "give --root a folder of your own that only you may write", 0, 0 },
+	{ "programs",        DOCTOR_ISOLATE, true,  probe_programs,
+	  "install cordon whole: no sandbox starts without them", 0, 0 },
 	{ "kvm",             DOCTOR_ATTEST,  false, probe_kvm, GUEST_MEND, 0, 0 },
 	{ "sev-snp",         DOCTOR_ATTEST,  false, probe_sev_snp, GUEST_MEND, 0, 0 },
 	{ "tdx",             DOCTOR_ATTEST,  false, probe_tdx, GUEST_MEND, 0, 0 },

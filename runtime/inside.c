@@ -279,7 +279,7 @@ static _Noreturn void workload_main(const struct inside_spec *spec, int slave,
 	await(sock, INSIDE_START);
 	fault_point("inside.start");
 
-	err = confine_calls(&plan->filter);
+	err = confine_calls(plan);
 	if (err) {
 		errno = err;
 		give_up_errno(sock, "seccomp", "cannot load the filter");

@@ -51,6 +51,7 @@ struct journal_state {
  *   limit.NAME       enforced (how) | rlimit (how) | absent (why)
  *   isolation.NAME   what the kernel confirmed: landlock, seccomp, core-scheduling...
  *   status           the workload's wait status, decimal
+ *   oom              "N killed at the memory limit", where there were any
  *   command          argv[0] (never the arguments: they may be secret) */
 struct journal_fact {
 	char key[JOURNAL_KEY];

@@ -21,6 +21,9 @@
 #define LOST_CLI_GRACE_MS 5000
 #define CLERK_RETRY_MS 1000
 
+#define NEVER_RAN                                                                              \
+	"the workload never ran; what was prepared for it is not proven clean, for this "      \
+	"build cannot scrub"
 #define NOT_SCRUBBED                                                                           \
 	"nothing was wiped: this build cannot scrub, so the memory that was freed may "        \
 	"still hold the tenant's bytes"
@@ -329,9 +332,14 @@ static void watch(struct keeper *k)
 
 static void clean_up(struct keeper *k)
 {
-	char sock[SESSION_SOCKET];
+	char sock[SESSION_SOCKET], kills[64];
 	struct runtime_error e;
 
+	if (k->cgroup_made && cgroup_oom_kills(&k->cgroup)) {
+		snprintf(kills, sizeof(kills), "%u killed at the memory limit",
+			 cgroup_oom_kills(&k->cgroup));
+		best_effort(journal_note(k->journal, "oom", kills, &e));
+	}
 	for (size_t i = 0; k->cgroup_made && i < k->cgroup.n; i++)
 		if (cgroup_remove(k->cgroup.dirs[i].path, &e) != RUNTIME_OK)
 			best_effort(journal_note(k->journal, "left-behind",
@@ -365,8 +373,7 @@ static void finish(struct keeper *k, const char *refused)
 	clean_up(k);
 	fault_point("cleaned");
 	best_effort(journal_note(k->journal, "assurance", "none/none", &ignored));
-	snprintf(why, sizeof(why), "%s%s", refused ? "the workload never ran; " : "",
-		 NOT_SCRUBBED);
+	snprintf(why, sizeof(why), "%s", refused ? NEVER_RAN : NOT_SCRUBBED);
 	move(k, EV_RESIDUE, why);
 	fault_point("final");
 	if (k->clerk >= 0)

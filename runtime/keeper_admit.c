@@ -26,6 +26,9 @@ static enum runtime_status check_plan(const struct policy_plan *p, struct runtim
 	if (p->network != POLICY_NET_NONE)
 		return refuse(e, "network.mode", "use mode none",
 			      "this build gives a sandbox no network but its own loopback");
+	if (p->witness == POLICY_WITNESS_REQUIRED)
+		return refuse(e, "audit.witness", "write witness: optional",
+			      "this build keeps no audit log that could be witnessed");
 	if (p->n_hooks)
 		return refuse(e, "hooks", "leave them out", "no hook is allowed on this host");
 	if (p->root_writable)
@@ -77,17 +80,38 @@ static bool journal_live(const struct journal *j)
 	return true;
 }
 
-enum runtime_status keeper_admit_neighbours(const struct keeper *k,
-					    struct runtime_error *reterr)
+/* The id that a journal's file is named by; false for other files. */
+static bool named_session(const char *name, uint8_t id[static SESSION_ID_BYTES])
 {
-	bool lone_uid = geteuid() != 0;
+	char hex[SESSION_ID_HEX] = "";
+
+	if (strlen(name) != 32 + 8 || strcmp(name + 32, ".journal") != 0)
+		return false;
+	memcpy(hex, name, 32);
+	return session_id_parse(hex, id);
+}
+
+/* A journal that cannot be read has no label that anybody could mean. */
+static bool has_label(const struct keeper *k, const uint8_t id[static SESSION_ID_BYTES])
+{
 	static struct journal other;
-	struct dirent *entry;
+	struct runtime_error ignored;
+	bool torn;
+
+	return memcmp(id, k->id, SESSION_ID_BYTES) != 0 &&
+	       journal_read(k->paths.sessions_fd, id, &other, &torn, &ignored) == RUNTIME_OK &&
+	       journal_live(&other) && strcmp(k->name, other.begin.name) == 0;
+}
+
+enum runtime_status keeper_admit_label(const struct keeper *k, struct runtime_error *reterr)
+{
 	enum runtime_status s = RUNTIME_OK;
+	uint8_t id[SESSION_ID_BYTES];
+	struct dirent *entry;
 	int fd;
 	DIR *d;
 
-	if (!lone_uid && !k->name[0])
+	if (!k->name[0])
 		return RUNTIME_OK;
 	fd = openat(k->paths.sessions_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	d = fd < 0 ? NULL : fdopendir(fd);
@@ -97,36 +121,11 @@ enum runtime_status keeper_admit_neighbours(const struct keeper *k,
 		return runtime_fail(reterr, RUNTIME_SYSTEM, "sessions", "",
 				    "cannot list them: %s", strerror(errno));
 	}
-	while (s == RUNTIME_OK && (entry = readdir(d))) {
-		uint8_t id[SESSION_ID_BYTES];
-		char hex[SESSION_ID_HEX];
-		struct runtime_error ignored;
-		bool torn;
-
-		if (strlen(entry->d_name) != 32 + 8 ||
-		    strcmp(entry->d_name + 32, ".journal") != 0)
-			continue;
-		memcpy(hex, entry->d_name, 32);
-		hex[32] = 0;
-		if (!session_id_parse(hex, id) || memcmp(id, k->id, sizeof(id)) == 0 ||
-		    journal_read(k->paths.sessions_fd, id, &other, &torn, &ignored) !=
-			    RUNTIME_OK ||
-		    !journal_live(&other))
-			continue;
-		if (k->name[0] && strcmp(k->name, other.begin.name) == 0)
+	while (s == RUNTIME_OK && (entry = readdir(d)))
+		if (named_session(entry->d_name, id) && has_label(k, id))
 			s = runtime_fail(reterr, RUNTIME_REFUSED, "--name",
 					 "choose another label",
 					 "a live session has the label %s already", k->name);
-		else if (lone_uid && strcmp(k->plan->tenant, other.begin.tenant) != 0 &&
-			 !(k->plan->shared_uid && journal_fact(&other, "shared-uid")))
-			s = runtime_fail(
-				reterr, RUNTIME_REFUSED, "isolation.shared-uid",
-				"stop it, start sessions as root, or accept it in both "
-				"policies",
-				"tenant %s has a live session under this user's one kernel "
-				"uid",
-				other.begin.tenant);
-	}
 	closedir(d);
 	return s;
 }

@@ -42,12 +42,10 @@ static inline void best_effort(enum runtime_status s)
 /* What a plan can say and this build or host cannot do is refused, never left out. */
 __attribute__((warn_unused_result)) enum runtime_status
 keeper_admit_plan(const struct policy_plan *p, struct runtime_error *reterr);
-/* A label is unique among live sessions; and an ordinary user's sandboxes all run under
- * that user's one kernel uid, which two tenants share only if both policies accept it.
- * The keeper's own journal exists already, so of two that start at once at least one sees
- * the other. */
+/* A label is unique among live sessions. The keeper's own journal exists already, so of two
+ * that start at once at least one sees the other. */
 __attribute__((warn_unused_result)) enum runtime_status
-keeper_admit_neighbours(const struct keeper *k, struct runtime_error *reterr);
+keeper_admit_label(const struct keeper *k, struct runtime_error *reterr);
 
 /* The journal's first record. */
 __attribute__((warn_unused_result)) enum runtime_status

@@ -128,6 +128,10 @@ static enum runtime_status plan_limits(struct keeper *k, struct runtime_error *e
 		else if (!limit_without_cgroup(k, all[i], e))
 			s = RUNTIME_REFUSED;
 	}
+	fact(k, "limit.tmpfs", "enforced (%llu bytes of memory file system)",
+	     (unsigned long long)k->plan->limits.tmpfs);
+	if (k->plan->limits.files)
+		fact(k, "limit.files", "rlimit (RLIMIT_NOFILE, for each process)");
 	for (size_t i = 0; i < k->cgroup.n; i++)
 		fact(k, "cgroup", "%s", k->cgroup.dirs[i].path);
 	return s;
@@ -260,9 +264,7 @@ static enum runtime_status reserve_ids(struct keeper *k, struct runtime_error *e
 	if (geteuid() != 0) {
 		k->spec.ids = (struct mounts_ids){ .first = geteuid(), .range = false };
 		fact(k, "uids", "%u 1", geteuid());
-		if (k->plan->shared_uid)
-			fact(k, "shared-uid", "accept");
-		return RUNTIME_OK;
+		return uids_share(k->plan->tenant, k->plan->shared_uid, &k->uid_lock, e);
 	}
 	s = uids_reserve(&k->uid_lock, &first, e);
 	if (s == RUNTIME_OK) {
@@ -281,7 +283,7 @@ enum runtime_status keeper_prepare(struct keeper *k, const int stdio[3],
 	fact(k, "command", "%.200s", k->plan->process.argv[0]);
 	s = reserve_ids(k, reterr);
 	if (s == RUNTIME_OK)
-		s = keeper_admit_neighbours(k, reterr);
+		s = keeper_admit_label(k, reterr);
 	if (s == RUNTIME_OK)
 		s = k->detached ? detached_streams(k, stdio, reterr)
 				: foreground_streams(k, stdio, reterr);

@@ -12,11 +12,13 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/fault.h"
 #include "runtime/files.h"
 #include "runtime/source.h"
 
@@ -101,7 +103,9 @@ static int make_tmpfs(const struct mounts_ids *ids, uint64_t bytes, uint32_t mod
 
 static int set_attr(int fd, uint64_t attr, bool recursive)
 {
-	struct mount_attr a = { .attr_set = attr };
+	/* Private: a copy of a shared mount is its peer, and what is mounted on one would
+	 * appear on the other, inside and outside. */
+	struct mount_attr a = { .attr_set = attr, .propagation = MS_PRIVATE };
 
 	return mount_setattr(fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &a,
 			     sizeof(a));
@@ -133,14 +137,19 @@ static int map_namespace(uid_t disk_uid, gid_t disk_gid, uid_t host_uid, gid_t h
 {
 	char uids[40], gids[40], path[32];
 	int fd = -1, proc;
+	pid_t keeper = getpid();
 	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL);
 
 	if (pid == 0) {
-		pause();
+		/* Nothing of the keeper's must live on in here if that dies meanwhile. */
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == keeper &&
+		    close_range(0, ~0u, 0) == 0)
+			pause();
 		_exit(0);
 	}
 	if (pid < 0)
 		return -1;
+	fault_point("mapping");
 	snprintf(path, sizeof(path), "/proc/%d", pid);
 	proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	snprintf(uids, sizeof(uids), "%u %u %u", disk_uid, host_uid, count);
@@ -166,8 +175,9 @@ static int apply_map(int fd, int userns)
 	return r;
 }
 
-/* The owner of a host folder is the workload inside, so that it can use what the policy
- * gave it although its host ids belong to nobody. */
+/* The owner of a writable folder is the workload inside, so that it can use what the policy
+ * gave it although its host ids belong to nobody. A read-only one keeps its owners: the
+ * workload may read what everybody may. */
 static int own_by_workload(int fd, const struct policy_plan *plan, const struct mounts_ids *ids)
 {
 	struct stat st;
@@ -268,7 +278,8 @@ static enum runtime_status prepare_host_view(struct mounts *m, const struct moun
 	return s;
 }
 
-/* A detached copy of a place that the plan names. */
+/* A detached copy of a place that the plan names; of a writable one without what is mounted
+ * below it, because an owner can be given to one file system at a time. */
 static enum runtime_status clone_source(const char *path, uint64_t attr, int *ret_fd,
 					struct runtime_error *e)
 {
@@ -277,7 +288,7 @@ static enum runtime_status clone_source(const char *path, uint64_t attr, int *re
 
 	if (s != RUNTIME_OK)
 		return s;
-	fd = clone_tree(source, "", attr, true);
+	fd = clone_tree(source, "", attr, attr & MOUNT_ATTR_RDONLY);
 	if (fd < 0)
 		s = fail(e, path, "cannot show it in the sandbox");
 	else
@@ -314,8 +325,8 @@ static enum runtime_status prepare_bind(struct mounts *m, const struct policy_pl
 
 	if (s != RUNTIME_OK)
 		return s;
-	if (ids->range && own_by_workload(fd, plan, ids) < 0 &&
-	    !(pm->attr & MOUNT_ATTR_RDONLY)) {
+	if (ids->range && !(pm->attr & MOUNT_ATTR_RDONLY) &&
+	    own_by_workload(fd, plan, ids) < 0) {
 		close(fd);
 		return runtime_fail(
 			e, RUNTIME_REFUSED, pm->source,

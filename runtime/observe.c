@@ -206,6 +206,16 @@ static void read_assurance(const struct journal *j, struct observed *o)
 	snprintf(o->assurance[1], sizeof(o->assurance[1]), "%.15s", words + first + 1);
 }
 
+static void read_history(const struct journal *j, struct observed *o)
+{
+	for (size_t i = 0; i < j->n_states; i++) {
+		o->attested |= j->states[i].event == EV_AFFIRMED;
+		o->ran |= j->states[i].state == SESSION_RUNNING;
+	}
+	if (observe_ended(o) && !o->note[0])
+		snprintf(o->note, sizeof(o->note), "%s", j->states[j->n_states - 1].why);
+}
+
 static void look(const struct observer *ob, struct journal *j, struct observed *o)
 {
 	uint8_t boot[16];
@@ -239,12 +249,11 @@ void observe_session(const struct observer *ob, const uint8_t id[static SESSION_
 		look(ob, j, &o);
 	else
 		(void)runtime_fail(&o.error, RUNTIME_SYSTEM, o.hex, "", "no memory");
+	o.shown = observe_judge(&o.facts, o.note);
 	if (o.facts.journal <= OBSERVE_TORN) {
 		read_assurance(j, &o);
-		for (size_t i = 0; i < j->n_states; i++)
-			o.attested |= j->states[i].event == EV_AFFIRMED;
+		read_history(j, &o);
 	}
-	o.shown = observe_judge(&o.facts, o.note);
 	*ret = o;
 }
 
@@ -366,7 +375,14 @@ static bool prefix_of(const char *text, const char *hex)
 	return n >= OBSERVE_PREFIX && strncmp(text, hex, n) == 0;
 }
 
-/* Labels: live sessions have each their own; of ended ones the newest is meant. */
+/* Live sessions have each their own label; an attempt that was refused, for that label or
+ * for anything else, does not take it from one that ran. */
+static unsigned rank(const struct observed *o)
+{
+	return (observe_ended(o) ? 0 : 2) + o->ran;
+}
+
+/* Of those with that label the newest one of the highest rank. */
 static const struct observed *labelled(const struct observed *all, size_t n, const char *text)
 {
 	const struct observed *found = NULL;
@@ -374,7 +390,7 @@ static const struct observed *labelled(const struct observed *all, size_t n, con
 	for (size_t i = 0; text[0] && i < n; i++) {
 		if (strcmp(all[i].begin.name, text) != 0)
 			continue;
-		if (!found || !observe_ended(&all[i]) || observe_ended(found))
+		if (!found || rank(&all[i]) >= rank(found))
 			found = &all[i];
 	}
 	return found;

@@ -37,7 +37,7 @@ struct observe_facts {
 	enum observe_held held; /* by the clerk */
 };
 
-#define OBSERVE_NOTE 160
+#define OBSERVE_NOTE JOURNAL_VALUE
 
 /* Facts to the state that is shown, and why in words ("" where there is nothing to
  * say). Total: every combination has an answer. */
@@ -51,9 +51,10 @@ struct observed {
 	struct journal_begin begin; /* zero where the journal cannot be read */
 	unsigned held;              /* descriptors at the clerk */
 	bool attested;              /* the journal has the key service's yes */
+	bool ran;                   /* it was RUNNING once: before, no code of the tenant ran */
 	char assurance[2][16];      /* "held" and "kernel" group, "-" before there is one */
 	enum session_state shown;
-	char note[OBSERVE_NOTE];
+	char note[OBSERVE_NOTE];    /* where the state is final: the journal's last why */
 	struct runtime_error error; /* OBSERVE_BAD, or what could not be told: why */
 };
 
@@ -84,8 +85,8 @@ observe_all(const struct observer *ob, struct observed **ret, size_t *ret_n,
 	    struct runtime_error *reterr);
 
 /* The session that `text` names: a whole id, at least OBSERVE_PREFIX digits of one, or
- * the label of a session (a live one before the newest ended one). None is
- * RUNTIME_REFUSED; several are RUNTIME_MALFORMED, and the hint lists them. */
+ * the label of a session: a live one, else the newest that ever ran, else the newest.
+ * None is RUNTIME_REFUSED; several are RUNTIME_MALFORMED, and the hint lists them. */
 #define OBSERVE_PREFIX 4
 __attribute__((warn_unused_result)) enum runtime_status
 observe_find(const struct observer *ob, const char *text, struct observed *ret,

@@ -75,9 +75,10 @@ static enum runtime_status name_folders(const char *root, struct paths *p,
 	return RUNTIME_OK;
 }
 
-/* A folder that another user owns or can enter is no place for keys, journals and
- * sockets: whoever made it may have put something there. */
-static enum runtime_status judge(int fd, const char *path, struct runtime_error *e)
+/* A folder that another user owns or can write is no place for keys, journals and
+ * sockets: something may have been put there. Those that hold them nobody else may even
+ * enter. */
+static enum runtime_status judge(int fd, const char *path, bool inner, struct runtime_error *e)
 {
 	struct stat st;
 
@@ -86,10 +87,11 @@ static enum runtime_status judge(int fd, const char *path, struct runtime_error 
 	if (st.st_uid != geteuid())
 		return runtime_fail(e, RUNTIME_REFUSED, path, "choose a folder of your own",
 				    "belongs to user %u, not to user %u", st.st_uid, geteuid());
-	if (st.st_mode & 077)
-		return runtime_fail(
-			e, RUNTIME_REFUSED, path, "chmod 700 it, or choose another folder",
-			"other users have access to it (mode %04o)", st.st_mode & 07777);
+	if (st.st_mode & (inner ? 077 : 022))
+		return runtime_fail(e, RUNTIME_REFUSED, path,
+				    "chmod 700 it, or choose another folder",
+				    "other users %s it (mode %04o)",
+				    inner ? "have access to" : "can write", st.st_mode & 07777);
 	return RUNTIME_OK;
 }
 
@@ -113,24 +115,32 @@ static bool make_folder(int at, const char *name)
 	return done;
 }
 
-/* Opens NAME below `at` (AT_FDCWD for an absolute path), made first with `create`.
- * Absent without `create`: *ret stays -1 and that is fine. `path` is for findings. */
-static enum runtime_status folder_open(int at, const char *name, const char *path, bool create,
-				       int follow, int *ret, struct runtime_error *e)
+static enum runtime_status unusable(const char *path, const char *how, struct runtime_error *e)
 {
+	if (errno == ENOTDIR)
+		return runtime_fail(e, RUNTIME_MALFORMED, path, "name a folder",
+				    "it, or what it would be in, is not a folder");
+	return runtime_fail(e, RUNTIME_SYSTEM, path, NULL, "cannot be %s: %m", how);
+}
+
+/* Opens NAME below `at` (AT_FDCWD for an absolute path), made first with `create`.
+ * Absent without `create`: *ret stays -1 and that is fine. `path` is for findings. The
+ * root itself may be a symbolic link of its owner's; an inner folder may not. */
+static enum runtime_status folder_open(int at, const char *name, const char *path, bool create,
+				       bool inner, int *ret, struct runtime_error *e)
+{
+	int flags = O_PATH | O_DIRECTORY | O_CLOEXEC | (inner ? O_NOFOLLOW : 0);
 	AUTO(closep) int fd = -1;
 	enum runtime_status s;
 
 	if (create && !make_folder(at, name))
-		return runtime_fail(e, RUNTIME_SYSTEM, path,
-				    errno == ENOENT ? "make the folder above it first" : NULL,
-				    "cannot be made: %m");
-	fd = openat(at, name, O_PATH | O_DIRECTORY | O_CLOEXEC | follow);
+		return unusable(path, "made", e);
+	fd = openat(at, name, flags);
 	if (fd < 0 && errno == ENOENT && !create)
 		return RUNTIME_OK;
 	if (fd < 0)
-		return runtime_fail(e, RUNTIME_SYSTEM, path, NULL, "cannot be opened: %m");
-	s = judge(fd, path, e);
+		return unusable(path, "opened", e);
+	s = judge(fd, path, inner, e);
 	if (s == RUNTIME_OK) {
 		*ret = fd;
 		fd = -1;
@@ -138,8 +148,8 @@ static enum runtime_status folder_open(int at, const char *name, const char *pat
 	return s;
 }
 
-/* The ordinary folders above a user's state folder; the base directory specification
- * wants them made 0700 when they are absent. */
+/* The ordinary folders above a user's state folder, or above --root's; the base directory
+ * specification wants the former made 0700 when they are absent. */
 static void make_above(const char *state)
 {
 	char path[sizeof(((struct paths *)0)->state)];
@@ -164,15 +174,14 @@ enum runtime_status paths_open(const char *root, bool create, struct paths *ret,
 		return s;
 	if (!join(sessions, sizeof(sessions), p.state, "/sessions"))
 		return too_long(reterr, p.state);
-	if (create && !root && geteuid() != 0)
+	if (create)
 		make_above(p.state);
-	/* The root itself may be a symbolic link of its owner's; what is in it may not. */
-	s = folder_open(AT_FDCWD, p.state, p.state, create, 0, &state, reterr);
+	s = folder_open(AT_FDCWD, p.state, p.state, create, false, &state, reterr);
 	if (s == RUNTIME_OK && state >= 0)
-		s = folder_open(state, "sessions", sessions, create, O_NOFOLLOW, &p.sessions_fd,
+		s = folder_open(state, "sessions", sessions, create, true, &p.sessions_fd,
 				reterr);
 	if (s == RUNTIME_OK && (state >= 0 || !root))
-		s = folder_open(AT_FDCWD, p.run, p.run, create, O_NOFOLLOW, &p.run_fd, reterr);
+		s = folder_open(AT_FDCWD, p.run, p.run, create, true, &p.run_fd, reterr);
 	if (s != RUNTIME_OK) {
 		paths_close(&p);
 		return s;

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -115,6 +116,19 @@ static enum runtime_status expect_ids(const char *status, const struct launcher_
 	return expect(status, "Groups", want, e);
 }
 
+/* The keeper's own filters are inherited; ours come on top. */
+static enum runtime_status check_filters(const char *status, const struct policy_plan *plan,
+					 struct runtime_error *e)
+{
+	char own[8192], text[24];
+
+	if (file_read_text(AT_FDCWD, "/proc/self/status", own, sizeof(own)) < 0 ||
+	    !status_field(own, "Seccomp_filters", text, sizeof(text)))
+		return unreadable(e, "/proc/self/status");
+	snprintf(text, sizeof(text), "%lu", strtoul(text, NULL, 10) + confine_filters(plan));
+	return expect(status, "Seccomp_filters", text, e);
+}
+
 static enum runtime_status check_status(int proc, const struct launcher_spec *spec,
 					struct runtime_error *e)
 {
@@ -131,6 +145,8 @@ static enum runtime_status check_status(int proc, const struct launcher_spec *sp
 		s = expect(status, "NoNewPrivs", "1", e);
 	if (s == RUNTIME_OK)
 		s = expect(status, "Seccomp", "2", e);
+	if (s == RUNTIME_OK)
+		s = check_filters(status, spec->plan, e);
 	if (s == RUNTIME_OK)
 		s = expect(status, "SigBlk", zero, e);
 	if (s == RUNTIME_OK)
@@ -236,23 +252,43 @@ static enum runtime_status check_limits(int proc, const struct policy_process *p
 	return RUNTIME_OK;
 }
 
+/* What the policy's mounts must not allow, as mountinfo says it. */
+static bool has_plan_flags(const struct policy_plan *plan, const char *point, const char *flags)
+{
+	for (size_t i = 0; i < plan->n_mounts; i++) {
+		uint64_t attr = plan->mounts[i].attr;
+
+		if (strcmp(plan->mounts[i].target, point) != 0)
+			continue;
+		if (((attr & MOUNT_ATTR_RDONLY) && strncmp(flags, "ro", 2) != 0) ||
+		    ((attr & MOUNT_ATTR_NODEV) && !strstr(flags, "nodev")) ||
+		    ((attr & MOUNT_ATTR_NOEXEC) && !strstr(flags, "noexec")))
+			return false;
+	}
+	return true;
+}
+
 /* One root, read-only; nothing mounted that the plan does not have, nothing set-id. A root
  * of the host that was left below or above ours would be a second "/". */
 static enum runtime_status check_mount(char *line, const struct policy_plan *plan,
 				       unsigned *roots, struct runtime_error *e)
 {
-	char *fields[6], *save = NULL;
+	char *fields[7], *save = NULL;
 	size_t n = 0;
 
-	for (char *f = strtok_r(line, " ", &save); f && n < 6; f = strtok_r(NULL, " ", &save))
+	for (char *f = strtok_r(line, " ", &save); f && n < 7; f = strtok_r(NULL, " ", &save))
 		fields[n++] = f;
-	if (n < 6)
+	if (n < 7)
 		return differs(e, "/proc/PID/mountinfo", line);
 	file_unescape(fields[4]);
 	if (!mounts_expected(plan, fields[4]))
 		return differs(e, "mounts", fields[4]);
+	if (strcmp(fields[6], "-") != 0) /* shared:N, master:N: what the host mounts comes in */
+		return differs(e, fields[4], fields[6]);
 	if (!strstr(fields[5], "nosuid"))
 		return differs(e, fields[4], "a mount without nosuid");
+	if (!has_plan_flags(plan, fields[4], fields[5]))
+		return differs(e, fields[4], fields[5]);
 	if (strcmp(fields[4], "/") != 0)
 		return RUNTIME_OK;
 	if (++*roots > 1 || (!plan->root_writable && strncmp(fields[5], "ro", 2) != 0))

@@ -57,8 +57,9 @@ void text_escape(char *to, size_t size, const char *from);
  * RUN/clerk.sock, RUN/clerk.lock, RUN/ID.sock
  * As root STATE is /var/lib/cordon and RUN /run/cordon; for a user STATE is
  * $XDG_STATE_HOME/cordon (else ~/.local/state/cordon) and RUN is STATE/run; with
- * --root DIR they are DIR and DIR/run. Folders are 0700, owned by the caller; one that
- * is not is refused. Absolute paths only reach `state` and `run`.
+ * --root DIR they are DIR and DIR/run. All are made 0700. What is there must be the
+ * caller's own: STATE not writable for others, sessions and RUN not even open to them;
+ * else it is refused. Absolute paths only reach `state` and `run`.
  */
 struct paths {
 	char state[4000], run[4000];

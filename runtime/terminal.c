@@ -26,8 +26,14 @@ void terminal_start(struct terminal *t, int master)
 	*t = (struct terminal){ .master = master, .in = -1, .out = first_tty(writers) };
 	(void)fcntl(master, F_SETFL, O_NONBLOCK); /* ours alone: the keeper's copy is closed */
 	terminal_resize(t);
-	if (!isatty(STDIN_FILENO))
+	if (!isatty(STDIN_FILENO)) {
+		/* The caller's terminal stays cooked and ends lines itself. */
+		if (tcgetattr(master, &raw) == 0) {
+			raw.c_oflag &= ~(tcflag_t)OPOST;
+			(void)tcsetattr(master, TCSANOW, &raw);
+		}
 		return;
+	}
 	t->in = STDIN_FILENO;
 	if (tcgetattr(t->in, &saved) < 0)
 		return;

@@ -208,10 +208,22 @@ static bool executable(const char *folder, const char *name, char ret[static PAT
 	return n > 0 && n < PATH_MAX && access(ret, X_OK) == 0;
 }
 
+/* In a tree as `make install` lays it out: PREFIX/bin beside PREFIX/libexec/cordon. */
+static bool beside(const char *own, const char *name, char ret[static PATH_MAX])
+{
+	const char *slash = strrchr(own, '/');
+	char folder[PATH_MAX];
+	int n = slash ? snprintf(folder, sizeof(folder), "%.*s/libexec/cordon",
+				 (int)(slash - own), own)
+		      : -1;
+
+	return n > 0 && n < PATH_MAX && executable(folder, name, ret);
+}
+
 bool verb_program(const char *name, char ret[static PATH_MAX])
 {
 	char own[PATH_MAX];
 
-	return (own_folder(own) && executable(own, name, ret)) ||
+	return (own_folder(own) && (executable(own, name, ret) || beside(own, name, ret))) ||
 	       executable(CORDON_LIBEXECDIR, name, ret);
 }

@@ -70,6 +70,7 @@ const char *verb_age(int64_t seconds, char ret[static VERB_TIME]);
 
 /* ---- programs beside this one ---------------------------------------------------- */
 
-/* The path of one of cordon's programs: in the folder of the running program, else in
- * the libexec folder. False: in neither, or not executable. */
+/* The path of one of cordon's programs: in the folder of the running program (a build),
+ * else in ../libexec/cordon from there (an installed tree, wherever it was put), else in
+ * the libexec folder. False: in none, or not executable. */
 bool verb_program(const char *name, char ret[static PATH_MAX]);

@@ -93,6 +93,8 @@ static json_t *next_steps(const struct subject *su)
 			add(list, "`cordon logs %.12s` shows its output", o->hex);
 	} else if (!observe_ended(o)) {
 		add(list, "`cordon recover` removes what is left of it and closes its journal");
+	} else if (!o->ran) {
+		add(list, "nothing: none of the tenant's code ran in it");
 	} else if (o->facts.state == SESSION_QUARANTINED) {
 		add(list, "treat this host's free memory as holding the tenant's data until it "
 			  "is restarted with init_on_free=1");
@@ -125,20 +127,40 @@ static void print_who(const struct subject *su)
 	       su->seen.note[0] ? ": " : "", su->seen.note);
 }
 
-static void print_facts(const struct subject *su, const char *kind, const char *heading)
+/* One line of a list, its heading before the first. */
+static void print_fact(const char *heading, bool *any, const char *name, const char *value)
+{
+	if (!*any)
+		printf("\n%s\n", heading);
+	*any = true;
+	printf("  %-16s %s\n", name, value);
+}
+
+static void print_isolation(const struct subject *su)
 {
 	bool any = false;
 
 	for (size_t i = 0; i < su->journal.n_facts; i++) {
 		const struct journal_fact *f = &su->journal.facts[i];
-		const char *name = fact_name(f, kind);
+		const char *name = fact_name(f, "isolation.");
 
-		if (!name || falls_short(f->value)) /* those are among what is not proven */
-			continue;
-		if (!any)
-			printf("\n%s\n", heading);
-		any = true;
-		printf("  %-16s %s\n", name, f->value);
+		if (name && !falls_short(f->value)) /* those are among what is not proven */
+			print_fact("The kernel confirmed:", &any, name, f->value);
+	}
+}
+
+/* Item by item, those that are absent too, always in this order. */
+static void print_limits(const struct subject *su)
+{
+	static const char *const limits[] = { "limit.memory", "limit.pids",  "limit.cpu",
+					      "limit.tmpfs",  "limit.files", "limit.rlimits" };
+	bool any = false;
+
+	for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
+		const char *value = journal_fact(&su->journal, limits[i]);
+
+		if (value)
+			print_fact("Limits:", &any, limits[i] + strlen("limit."), value);
 	}
 }
 
@@ -152,10 +174,23 @@ static bool wait_status(const struct subject *su, int *ret)
 	return status != NULL;
 }
 
+/* Processes that the kernel killed at the memory limit. */
+static unsigned long oom_kills(const struct subject *su)
+{
+	const char *oom = journal_fact(&su->journal, "oom");
+
+	return oom ? strtoul(oom, NULL, 10) : 0;
+}
+
 static void print_status(const struct subject *su)
 {
+	unsigned long killed = oom_kills(su);
 	int wait;
 
+	if (observe_ended(&su->seen) && !su->seen.ran)
+		printf("None of the tenant's code ran.\n");
+	if (killed)
+		printf("The kernel killed %lu of its processes at the memory limit.\n", killed);
 	if (!wait_status(su, &wait))
 		return;
 	if (WIFSIGNALED(wait))
@@ -197,8 +232,8 @@ static int print_sentences(const struct subject *su)
 	json_t *open = unproven(su), *next = next_steps(su);
 
 	print_who(su);
-	print_facts(su, "isolation.", "The kernel confirmed:");
-	print_facts(su, "limit.", "Limits:");
+	print_isolation(su);
+	print_limits(su);
 	print_transitions(su);
 	print_list(open, "Not proven:");
 	print_list(next, "What to do:");
@@ -247,15 +282,16 @@ static int print_json(const struct subject *su)
 	int wait;
 
 	return verb_json_print(
-		json_pack("{s:s, s:o, s:i, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		json_pack("{s:s, s:o, s:i, s:b, s:s, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o}",
 			  "schema", "cordon.explain/1", "session", verb_session_json(&su->seen),
 			  "uid", (int)b->euid, "detached", b->detached, "policy",
 			  b->builtin ? "built-in" : "own", "command",
 			  command ? verb_json_text(command) : json_null(), "wait_status",
 			  wait_status(su, &wait) ? json_integer(wait) : json_null(),
-			  "isolation", facts_json(su, "isolation."), "limits",
-			  facts_json(su, "limit."), "transitions", transitions_json(su),
-			  "unproven", unproven(su), "next", next_steps(su)),
+			  "oom_kills", (json_int_t)oom_kills(su), "isolation",
+			  facts_json(su, "isolation."), "limits", facts_json(su, "limit."),
+			  "transitions", transitions_json(su), "unproven", unproven(su), "next",
+			  next_steps(su)),
 		false);
 }
 

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -54,6 +55,12 @@ struct reader {
 	struct character last; /* where writing to the terminal stopped */
 };
 
+static enum runtime_status not_a_ring(struct runtime_error *reterr)
+{
+	return runtime_fail(reterr, RUNTIME_MALFORMED, "the session's output", "",
+			    "what the clerk holds is not an output ring");
+}
+
 /* Writes all that the ring has now. */
 static enum runtime_status drain(struct reader *r, struct runtime_error *reterr)
 {
@@ -64,8 +71,7 @@ static enum runtime_status drain(struct reader *r, struct runtime_error *reterr)
 		ssize_t n = ring_read(r->ring, &r->at, bytes, sizeof(bytes), &missed);
 
 		if (n < 0)
-			return runtime_fail(reterr, RUNTIME_MALFORMED, "the session's output",
-					    "", "what the clerk holds is not an output ring");
+			return not_a_ring(reterr);
 		if (missed > 0) {
 			fflush(stdout);
 			fprintf(stderr,
@@ -112,6 +118,58 @@ static enum runtime_status copy(const struct observer *ob, const struct observed
 	return s;
 }
 
+/* ---- for programs ---------------------------------------------------------------- */
+
+/* As clean text, but with its lines and tabs; `bytes` has room for a zero behind the last
+ * and is written to. NULL: no memory. */
+static char *escape_output(char *bytes, size_t n)
+{
+	size_t size = 4 * n + 1, len;
+	char *text = malloc(size), *to = text;
+
+	if (!text)
+		return NULL;
+	bytes[n] = '\0';
+	for (size_t at = 0; at <= n; at += len + 1) {
+		char end;
+
+		len = strcspn(bytes + at, "\n\t"); /* or a zero of the tenant's */
+		end = bytes[at + len];
+		bytes[at + len] = '\0';
+		text_escape(to, size - (size_t)(to - text), bytes + at);
+		to += strlen(to);
+		if (at + len == n)
+			break;
+		if (end)
+			*to++ = end;
+		else
+			to = stpcpy(to, "\\x00");
+	}
+	*to = '\0';
+	return text;
+}
+
+static int print_json(const struct observed *o, int ring)
+{
+	AUTO(freep) char *bytes = malloc(RING_CAPACITY + 1);
+	AUTO(freep) char *text = NULL;
+	uint64_t at = 0, missed = 0;
+	struct runtime_error e;
+	ssize_t n = bytes ? ring_read(ring, &at, bytes, RING_CAPACITY, &missed) : 0;
+
+	if (n < 0)
+		return verb_fail(not_a_ring(&e), &e);
+	text = bytes ? escape_output(bytes, (size_t)n) : NULL;
+	if (!text)
+		return verb_fail(runtime_fail(&e, RUNTIME_SYSTEM, o->hex, "", "no memory"), &e);
+	return verb_json_print(json_pack("{s:s, s:s, s:o, s:I, s:s}", "schema", "cordon.logs/1",
+					 "id", o->hex, "name", verb_json_text(o->begin.name),
+					 "missed", (json_int_t)missed, "output", text),
+			       false);
+}
+
+/* ---- the verb -------------------------------------------------------------------- */
+
 static enum runtime_status open_ring(const struct observer *ob, const struct observed *o,
 				     int *ret, struct runtime_error *reterr)
 {
@@ -136,20 +194,24 @@ static enum runtime_status open_ring(const struct observer *ob, const struct obs
 
 int verb_logs(const struct verb_context *cx, int argc, char **argv)
 {
-	bool follow = false;
+	bool follow = false, json = false;
 	const struct verb_option options[] = {
 		{ .name = "--follow", .letter = 'f', .flag = &follow },
+		{ .name = "--json", .flag = &json },
 	};
 	AUTO(closep) int ring = -1;
 	struct observer ob;
 	struct observed o;
 	struct runtime_error e;
 	size_t operands;
-	enum runtime_status s = verb_options(argc, argv, options, 1, 1, &operands, &e);
+	enum runtime_status s = verb_options(argc, argv, options, 2, 1, &operands, &e);
 
 	if (s == RUNTIME_OK && operands == 0)
 		s = runtime_fail(&e, RUNTIME_MALFORMED, "logs",
 				 "`cordon status` lists the sessions", "no session named");
+	if (s == RUNTIME_OK && follow && json)
+		s = runtime_fail(&e, RUNTIME_MALFORMED, "logs", "leave one of them out",
+				 "--json is one object, and --follow does not end");
 	if (s != RUNTIME_OK)
 		return verb_fail(s, &e);
 	observe_open(&cx->paths, &ob);
@@ -157,6 +219,8 @@ int verb_logs(const struct verb_context *cx, int argc, char **argv)
 	if (s == RUNTIME_OK)
 		s = open_ring(&ob, &o, &ring, &e);
 	observe_close(&ob); /* who follows for days must not keep the clerk from its end */
+	if (s == RUNTIME_OK && json)
+		return print_json(&o, ring);
 	if (s == RUNTIME_OK)
 		s = copy(&ob, &o, ring, follow, &e);
 	return s == RUNTIME_OK ? verb_finish(0) : verb_fail(s, &e);

@@ -18,6 +18,7 @@
 #include "runtime/clerk.h"
 #include "runtime/fault.h"
 #include "runtime/keeper.h"
+#include "runtime/relay.h"
 #include "runtime/terminal.h"
 #include "runtime/verb.h"
 #include "runtime/wire.h"
@@ -27,11 +28,12 @@
 
 struct run {
 	const char *policy, *name, *receipt;
-	bool detach;
+	bool detach, json;
 	uint8_t id[SESSION_ID_BYTES];
 	int control, signals;
 	pid_t keeper;
 	struct terminal terminal;
+	struct relays relays;
 	bool running;
 };
 
@@ -144,19 +146,24 @@ static enum runtime_status order(const struct verb_context *cx, struct run *r, i
 				 struct runtime_error *e)
 {
 	struct wire_message m = { .type = WIRE_START, .a = r->detach ? WIRE_DETACHED : 0 };
+	int streams[3] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	enum runtime_status s;
+	enum runtime_status s = RUNTIME_OK;
 
 	if (null < 0)
 		return runtime_fail(e, RUNTIME_SYSTEM, "/dev/null", "", "%s", strerror(errno));
+	if (!r->detach)
+		s = relay_make(&r->relays, streams, e);
 	memcpy(m.id, r->id, sizeof(m.id));
 	snprintf(m.text, sizeof(m.text), "%s", r->name ? r->name : "");
 	m.fds[m.n_fds++] = plan;
 	for (int i = 0; i < 3; i++)
-		m.fds[m.n_fds++] = r->detach ? null : i;
+		m.fds[m.n_fds++] = r->detach ? null : streams[i];
 	m.fds[m.n_fds++] = cx->paths.sessions_fd;
 	m.fds[m.n_fds++] = cx->paths.run_fd;
-	s = wire_send(r->control, &m, e);
+	if (s == RUNTIME_OK)
+		s = wire_send(r->control, &m, e);
+	relay_passed(&r->relays);
 	close(null);
 	return s;
 }
@@ -243,13 +250,29 @@ static int status_of(int64_t wait_status)
 	return WIFSIGNALED(st) ? 128 + WTERMSIG(st) : WEXITSTATUS(st);
 }
 
+/* What a detached session's caller knows it by. Returns the exit status. */
+static int announce(const struct run *r)
+{
+	char hex[SESSION_ID_HEX];
+
+	session_id_hex(r->id, hex);
+	if (r->json)
+		return verb_json_print(json_pack("{s:s, s:s, s:s, s:s}", "schema",
+						 "cordon.run/1", "id", hex, "name",
+						 r->name ? r->name : "", "state", "RUNNING"),
+				       false)
+			       ? EXIT_REFUSED
+			       : 0;
+	puts(hex);
+	return fflush(stdout) == 0 ? 0 : EXIT_REFUSED;
+}
+
 /* One message; true while the session goes on. */
 static bool hear(struct run *r, int *ret_exit)
 {
 	struct runtime_error e = { 0 };
 	struct wire_message m;
 	bool closed = false;
-	char hex[SESSION_ID_HEX];
 
 	if (wire_receive(r->control, &m, &closed, &e) != RUNTIME_OK || closed) {
 		fputs("cordon: the session's keeper died; `cordon recover` cleans up\n",
@@ -265,9 +288,7 @@ static bool hear(struct run *r, int *ret_exit)
 			m.n_fds = 0;
 		}
 		if (r->detach) {
-			session_id_hex(r->id, hex);
-			puts(hex);
-			*ret_exit = fflush(stdout) == 0 ? 0 : EXIT_REFUSED;
+			*ret_exit = announce(r);
 			return false;
 		}
 		return true;
@@ -291,7 +312,7 @@ static int follow(struct run *r)
 
 	for (;;) {
 		bool full = terminal_full(&r->terminal);
-		struct pollfd p[] = {
+		struct pollfd p[4 + RELAYS] = {
 			{ .fd = r->control, .events = POLLIN },
 			{ .fd = r->signals, .events = POLLIN },
 			{ .fd = r->terminal.master,
@@ -299,8 +320,12 @@ static int follow(struct run *r)
 			{ .fd = full ? -1 : r->terminal.in, .events = POLLIN },
 		};
 
-		if (poll(p, sizeof(p) / sizeof(p[0]), -1) < 0 && errno != EINTR)
-			break;
+		relay_pollfds(&r->relays, p + 4);
+		if (poll(p, sizeof(p) / sizeof(p[0]), -1) < 0) {
+			if (errno != EINTR)
+				break;
+			continue;
+		}
 		if (p[1].revents)
 			on_signal(r);
 		if (p[2].revents && !terminal_from_sandbox(&r->terminal)) {
@@ -314,10 +339,12 @@ static int follow(struct run *r)
 			terminal_flush(&r->terminal);
 		if (p[3].revents && r->terminal.in >= 0)
 			terminal_to_sandbox(&r->terminal);
+		relay_pump(&r->relays, p + 4);
 		if (p[0].revents && !hear(r, &status))
 			break;
 	}
 	terminal_end(&r->terminal);
+	relay_drain(&r->relays);
 	close(r->control);
 	/* A detached session's keeper goes on; of any other the end has been seen. */
 	if (!(r->detach && r->running))
@@ -349,6 +376,9 @@ static int check_options(const struct run *r)
 		runtime_fail(&e, RUNTIME_MALFORMED, "--name",
 			     "use letters, digits, '.', '_' and '-', at most 63",
 			     "not a label");
+	else if (r->json && !r->detach)
+		runtime_fail(&e, RUNTIME_MALFORMED, "--json", "add --detach, or leave it out",
+			     "in the foreground the output is the command's own");
 	else if (r->receipt)
 		runtime_fail(&e, RUNTIME_REFUSED, "--receipt", "leave it out",
 			     "this build cannot scrub yet and signs no receipts");
@@ -382,6 +412,7 @@ int verb_run(const struct verb_context *cx, int argc, char **argv)
 		{ .name = "--policy", .letter = 'p', .value = &r.policy },
 		{ .name = "--name", .value = &r.name },
 		{ .name = "--detach", .letter = 'd', .flag = &r.detach },
+		{ .name = "--json", .flag = &r.json },
 		{ .name = "--receipt", .value = &r.receipt },
 	};
 	struct runtime_error e = { 0 };

@@ -39,9 +39,28 @@ static bool readable(const struct observed *o)
 
 /* ---- for people ------------------------------------------------------------------ */
 
+#define CLAUSE 40
+
+/* Why a session came to its end takes a sentence; a row has room for its first clause. */
+static const char *brief_note(const struct observed *o, char ret[static CLAUSE + 4])
+{
+	size_t n = strcspn(o->note, ";:,");
+	const char *cut = "";
+
+	if (!observe_ended(o))
+		return o->note; /* that one says what to do */
+	if (n > CLAUSE) {
+		for (n = CLAUSE; n > 0 && o->note[n] != ' ';)
+			n--;
+		cut = "...";
+	}
+	snprintf(ret, CLAUSE + 4, "%.*s%s", (int)n, o->note, cut);
+	return ret;
+}
+
 static bool add_row(struct table *t, const struct observed *o)
 {
-	char id[SHORT_ID + 1], assurance[40], age[VERB_TIME] = "-";
+	char id[SHORT_ID + 1], assurance[40], age[VERB_TIME] = "-", note[CLAUSE + 4];
 
 	snprintf(id, sizeof(id), "%.*s", SHORT_ID, o->hex);
 	snprintf(assurance, sizeof(assurance), "%s/%s", o->assurance[0], o->assurance[1]);
@@ -58,7 +77,7 @@ static bool add_row(struct table *t, const struct observed *o)
 		"0", /* no key service yet, so no keys */
 		assurance,
 		age,
-		o->note,
+		brief_note(o, note),
 	};
 	return table_row(t, cells);
 }

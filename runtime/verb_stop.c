@@ -98,8 +98,15 @@ static enum runtime_status stop(const struct paths *p, struct observed *o, int64
 	return s;
 }
 
+static json_t *json_of(const struct observed *o)
+{
+	return json_pack("{s:s, s:s, s:o, s:s}", "schema", "cordon.stop/1", "id", o->hex,
+			 "name", verb_json_text(o->begin.name), "state",
+			 session_state_str(o->facts.state));
+}
+
 /* What is there to say once nobody works on it any more. */
-static int conclude(const struct observed *o, bool already)
+static int conclude(const struct observed *o, bool already, bool json)
 {
 	struct runtime_error e;
 
@@ -114,18 +121,21 @@ static int conclude(const struct observed *o, bool already)
 					      "run `cordon recover`",
 					      "its keeper is gone: nobody is left to stop it"),
 				 &e);
+	if (json)
+		return verb_json_print(json_of(o), false);
 	printf("%.12s%s%s: %s%s\n", o->hex, o->begin.name[0] ? " " : "", o->begin.name,
 	       already ? "already " : "", session_state_str(o->facts.state));
 	return verb_finish(0);
 }
 
 static enum runtime_status read_arguments(int argc, char **argv, int64_t *ret_grace,
-					  struct runtime_error *reterr)
+					  bool *ret_json, struct runtime_error *reterr)
 {
 	const char *grace = NULL;
-	const struct verb_option options[] = { { .name = "--grace", .value = &grace } };
+	const struct verb_option options[] = { { .name = "--grace", .value = &grace },
+					       { .name = "--json", .flag = ret_json } };
 	size_t operands;
-	enum runtime_status s = verb_options(argc, argv, options, 1, 1, &operands, reterr);
+	enum runtime_status s = verb_options(argc, argv, options, 2, 1, &operands, reterr);
 
 	if (s != RUNTIME_OK)
 		return s;
@@ -142,10 +152,11 @@ static enum runtime_status read_arguments(int argc, char **argv, int64_t *ret_gr
 int verb_stop(const struct verb_context *cx, int argc, char **argv)
 {
 	int64_t grace = GRACE_MS;
+	bool json = false;
 	struct observer ob;
 	struct observed o;
 	struct runtime_error e;
-	enum runtime_status s = read_arguments(argc, argv, &grace, &e);
+	enum runtime_status s = read_arguments(argc, argv, &grace, &json, &e);
 	bool already;
 
 	if (s != RUNTIME_OK)
@@ -158,5 +169,5 @@ int verb_stop(const struct verb_context *cx, int argc, char **argv)
 	already = observe_ended(&o);
 	if (o.facts.keeper == OBSERVE_KEEPER_ALIVE)
 		s = stop(&cx->paths, &o, grace, &e);
-	return s == RUNTIME_OK ? conclude(&o, already) : verb_fail(s, &e);
+	return s == RUNTIME_OK ? conclude(&o, already, json) : verb_fail(s, &e);
 }

@@ -53,7 +53,8 @@ static bool read_program(const char *path, enum filter f)
 /* Ours is what a workload really gets: the floor below every profile, and the profile. */
 static bool confine(enum filter f)
 {
-	struct policy_filter ours = { .insns = (uint8_t *)insns[f], .n_insns = program[f].len };
+	const struct policy_plan ours = { .filter = { .insns = (uint8_t *)insns[f],
+						      .n_insns = program[f].len } };
 
 	if (f == NONE)
 		return true;

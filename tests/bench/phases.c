@@ -103,7 +103,7 @@ static _Noreturn void workload(const struct policy_plan *plan, const struct moun
 	inside[IDENTITY] = lap(&at);
 	check(confine_files(plan, m->tmpfs[0], &r, &e), &e);
 	inside[LANDLOCK] = lap(&at);
-	if (close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0 || confine_calls(&plan->filter) != 0)
+	if (close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0 || confine_calls(plan) != 0)
 		die("seccomp");
 	inside[SECCOMP] = lap(&at);
 	inside[EXEC] = at;

@@ -1,4 +1,5 @@
 /* tests/policy/test_plan.c - what a policy becomes. */
+#include "policy/profile.h"
 #include "tests/policy/sample.h"
 
 #include <linux/mount.h>
@@ -276,6 +277,139 @@ static void explains_what_matters(void **state)
 	policy_plan_free(plan);
 }
 
+/* The text of a file between two words of it; the caller frees. */
+static char *part_of(const char *path, const char *from, const char *to)
+{
+	static char whole[1 << 17];
+	FILE *f = fopen(path, "r");
+	char *begin, *end;
+	size_t len;
+
+	assert_non_null(f);
+	len = fread(whole, 1, sizeof(whole) - 1, f);
+	fclose(f);
+	whole[len] = '\0';
+	begin = strstr(whole, from);
+	assert_non_null(begin);
+	end = strstr(begin, to);
+	assert_non_null(end);
+	return strndup(begin, (size_t)(end - begin));
+}
+
+/* Each text of `part` that stands behind `mark`, up to one of `ends`, is said in `text`;
+ * returns how many there are. */
+static size_t says_all(const char *text, const char *part, const char *mark, const char *ends)
+{
+	size_t n = 0;
+
+	for (const char *at = strstr(part, mark); at; at = strstr(at, mark), n++) {
+		char word[64];
+
+		at += strlen(mark);
+		snprintf(word, sizeof(word), "%.*s", (int)strcspn(at, ends), at);
+		if (strncmp(word, "io_uring_", 9) == 0)
+			word[8] = '\0';
+		if (!strstr(text, word))
+			fail_msg("%s is not named", word);
+	}
+	return n;
+}
+
+/* What the launcher shows and refuses, from its own tables. */
+static void explains_what_the_launcher_does(void **state)
+{
+	struct policy_plan *plan = plan_of(HEAD, command_ls);
+	char *text = text_of(policy_plan_explain, plan);
+	char *views = part_of("runtime/mounts.c", "} host_views[] = {", "};");
+	char *floor = part_of("runtime/confine_calls.c", "load_floor(void)", "};");
+
+	(void)state;
+	assert_in_range(says_all(text, views, "{ \"", "\""), 5, 50);
+	assert_in_range(says_all(text, floor, "ABSENT(SYS_", ")"), 5, 50);
+	assert_non_null(strstr(floor, "CLONE_UNTRACED"));
+	assert_non_null(strstr(text, "CLONE_UNTRACED"));
+	assert_non_null(strstr(text, "new user namespaces"));
+	assert_non_null(strstr(text, "nothing else of the host's files.\n"));
+	free(floor);
+	free(views);
+	free(text);
+	policy_plan_free(plan);
+	plan = plan_of(GUEST, NULL);
+	text = text_of(policy_plan_explain, plan);
+	assert_null(strstr(text, "Refused below every profile"));
+	free(text);
+	policy_plan_free(plan);
+}
+
+/* A plan whose filter is of a profile with that default. */
+static struct policy_plan *plan_with_default(const char *action)
+{
+	static char path[] = "/p.json";
+	const struct profile_context cx = { .kernel = { 6, 18 } };
+	struct policy_filter f = { .insns = NULL };
+	struct policy_plan *plan = NULL;
+	struct policy *policy = NULL;
+	struct profile *p = NULL;
+	char json[256];
+	struct policy_error e;
+
+	snprintf(json, sizeof(json),
+		 "{\"defaultAction\":\"SCMP_ACT_%s\",\"syscalls\":[{\"names\":[\"read\"],"
+		 "\"action\":\"SCMP_ACT_ALLOW\"},{\"names\":[\"mseal\"],\"action\":"
+		 "\"SCMP_ACT_KILL\"}]}",
+		 action);
+	assert_int_equal(profile_parse("p.json", json, strlen(json), &p, &e), POLICY_OK);
+	assert_int_equal(profile_compile(p, &cx, &f, &e), POLICY_OK);
+	assert_int_equal(policy_parse("f", HEAD, strlen(HEAD), &policy, &e), POLICY_OK);
+	assert_int_equal(policy_plan_make(policy, command_ls, &f, &plan, &e), POLICY_OK);
+	policy_free(policy);
+	profile_free(p);
+	plan->profile = path;
+	return plan;
+}
+
+static void explains_the_default_of_a_foreign_profile(void **state)
+{
+	static const struct {
+		const char *action, *wanted;
+	} cases[] = {
+		{ "ERRNO", "profile /p.json: what it does not name is denied.\n" },
+		{ "ALLOW", "what it does not name is ALLOWED.\n" },
+		{ "LOG", "what it does not name is ALLOWED, and logged" },
+		{ "TRACE", "what it does not name is denied.\n" },
+		{ "TRAP", "SIGSYS.\n" },
+		{ "KILL_THREAD", "what it does not name kills the thread.\n" },
+		{ "KILL_PROCESS", "what it does not name kills the process.\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct policy_plan *plan = plan_with_default(cases[i].action);
+		char *text = text_of(policy_plan_explain, plan);
+
+		if (!strstr(text, cases[i].wanted))
+			fail_msg("%s: no \"%s\" in\n%s", cases[i].action, cases[i].wanted,
+				 text);
+		assert_non_null(strstr(text, "Refused below every profile"));
+		free(text);
+		policy_plan_free(plan);
+	}
+}
+
+/* A filter from elsewhere, with an instruction that ours never has. */
+static void does_not_guess_what_a_filter_says(void **state)
+{
+	struct policy_plan *plan = plan_with_default("ALLOW");
+	char *text;
+
+	(void)state;
+	plan->filter.insns[0] = 0xff;
+	text = text_of(policy_plan_explain, plan);
+	assert_non_null(strstr(text, "cannot be told"));
+	free(text);
+	policy_plan_free(plan);
+}
+
 /* Whatever an argument holds, the printed plan has one line for all of them. */
 static void a_value_cannot_look_like_a_line(void **state)
 {
@@ -325,6 +459,9 @@ int main(void)
 		cmocka_unit_test(attestation_is_kept_as_written),
 		cmocka_unit_test(a_guest_has_nothing_of_a_sandbox),
 		cmocka_unit_test(explains_what_matters),
+		cmocka_unit_test(explains_what_the_launcher_does),
+		cmocka_unit_test(explains_the_default_of_a_foreign_profile),
+		cmocka_unit_test(does_not_guess_what_a_filter_says),
 		cmocka_unit_test(a_value_cannot_look_like_a_line),
 		cmocka_unit_test(a_command_may_not_outgrow_the_plan),
 	};

@@ -108,6 +108,12 @@ static const struct {
 	  "9223372036854775808,\"op\":\"SCMP_CMP_MASKED_EQ\"}]}]}",
 	  "D SCMP_ACT_ALLOW 1\nS 1 mmap 2 0 SCMP_CMP_EQ 18446744073709551615 0 "
 	  "1 SCMP_CMP_MASKED_EQ 18446744069414584320 9223372036854775808\n" },
+	/* a zero beside an action that has no errno is nothing */
+	{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"defaultErrnoRet\":0,\"syscalls\":[{"
+	  "\"names\":"
+	  "[\"read\"],\"action\":\"SCMP_ACT_KILL\",\"errnoRet\":0},{\"names\":[\"write\"],"
+	  "\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":0}]}",
+	  "D SCMP_ACT_ALLOW 1\nK 1 read 0\nE 0 write 0\n" },
 	/* two conditions on one argument: or, for all of the entry's conditions */
 	{ "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"syscalls\":[{\"names\":[\"socket\"],"
 	  "\"action\":\"SCMP_ACT_ALLOW\",\"args\":["
@@ -177,6 +183,18 @@ static const struct {
 	  "syscalls[0].action", "supervisor" },
 	{ RULE("\"names\":[\"kill\"],\"action\":\"SCMP_ACT_ALLOW\",\"errnoRet\":1"),
 	  POLICY_INVALID, "syscalls[0]", "contradiction" },
+	{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"defaultErrnoRet\":1}", POLICY_INVALID,
+	  "defaultErrnoRet", "contradiction" },
+	{ "{\"process\":{},\"ociVersion\":\"1.2.0\",\"linux\":{\"seccomp\":{}}}",
+	  POLICY_INVALID, "ociVersion", "OCI configuration" },
+	{ "{\"kind\":\"SeccompProfile\",\"apiVersion\":\"x/v1\",\"spec\":{}}", POLICY_INVALID,
+	  "apiVersion", "Kubernetes" },
+	{ RULE("\"names\":[\"mmap\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,"
+	       "\"value\":255,\"valueTwo\":4294967296,\"op\":\"SCMP_CMP_MASKED_EQ\"}]"),
+	  POLICY_INVALID, "syscalls[0].args[0]", "never match" },
+	{ ARG("\"index\":0,\"value\":0,\"op\":\"SCMP_CMP_EQ\"},{\"index\":1,\"value\":255,"
+	      "\"valueTwo\":256,\"op\":\"SCMP_CMP_MASKED_EQ\""),
+	  POLICY_INVALID, "syscalls[0].args[1]", "never match" },
 	{ RULE("\"names\":[\"kill\"],\"action\":\"SCMP_ACT_KILL\",\"errno\":\"EPERM\""),
 	  POLICY_INVALID, "syscalls[0]", "contradiction" },
 	{ RULE("\"names\":[\"kill\"],\"includes\":{\"caps\":[\"CAP_NO\"]}"), POLICY_INVALID,

@@ -138,6 +138,7 @@ static void wrong_usage_is_two_and_one_line_on_stderr(void **state)
 		{ "stop" },
 		{ "explain" },
 		{ "logs" },
+		{ "logs", "abcd", "-f", "--json" },
 		{ "stop", "abcd", "--grace" },
 		{ "stop", "abcd", "--grace", "soon" },
 		{ "stop", "abcd", "--grace", "25h" },
@@ -187,21 +188,68 @@ static void copy_program(const char *from, const char *to)
 	close(out);
 }
 
+static void write_script(const char *path, const char *script)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
+
+	assert_int_equal(write(fd, script, strlen(script)), (ssize_t)strlen(script));
+	close(fd);
+}
+
+/* `make install DESTDIR=...`: the tree stands elsewhere than it was built for. */
+static void an_installed_tree_works_wherever_it_was_put(void **state)
+{
+	static const char script[] = "#!/bin/sh\necho \"found $*\"\n";
+	struct fixture *f = *state;
+	char program[PATH_MAX], folder[96], copy[128], inner[128];
+	struct ran r;
+
+	program_path(program);
+	snprintf(folder, sizeof(folder), "%s/bin", f->root);
+	assert_int_equal(mkdir(folder, 0755), 0);
+	snprintf(copy, sizeof(copy), "%s/cordon", folder);
+	copy_program(program, copy);
+
+	/* A known verb without its program is not a slip of the finger. */
+	r = run_argv(copy, (const char *const[]){ "cordon", "policy", "check", NULL });
+	assert_int_equal(r.status, 3);
+	assert_true(matches(r.err, "^cordon: cordon-policy: the program is missing; "));
+	r = run_argv(copy,
+		     (const char *const[]){ "cordon", "--root", f->root, "doctor", NULL });
+	assert_int_equal(r.status, 1);
+	assert_true(matches(r.out, "^isolate  programs +missing +no cordon-keeper "));
+
+	snprintf(folder, sizeof(folder), "%s/libexec", f->root);
+	assert_int_equal(mkdir(folder, 0755), 0);
+	snprintf(folder, sizeof(folder), "%s/libexec/cordon", f->root);
+	assert_int_equal(mkdir(folder, 0755), 0);
+	for (size_t i = 0; i < 3; i++) {
+		static const char *const names[] = { "keeper", "clerk", "policy" };
+
+		snprintf(inner, sizeof(inner), "%s/cordon-%s", folder, names[i]);
+		write_script(inner, script);
+	}
+	r = run_argv(copy, (const char *const[]){ "cordon", "policy", "check", NULL });
+	assert_int_equal(r.status, 0);
+	assert_string_equal(r.out, "found check\n");
+	r = run_argv(copy,
+		     (const char *const[]){ "cordon", "--root", f->root, "doctor", NULL });
+	assert_true(matches(
+		r.out, "^isolate  programs +ok +.*/libexec/cordon: keeper, clerk, policy$"));
+}
+
 static void another_programs_verb_is_run_with_its_arguments(void **state)
 {
 	static const char script[] = "#!/bin/sh\necho \"$CORDON_ROOT|$0|$*\"\nexit 7\n";
 	struct fixture *f = *state;
 	char program[PATH_MAX], copy[128], other[160];
 	struct ran r;
-	int fd;
 
 	program_path(program);
 	snprintf(copy, sizeof(copy), "%s/cordon", f->root);
 	copy_program(program, copy);
 	snprintf(other, sizeof(other), "%s/cordon-hello", f->root);
-	fd = open(other, O_WRONLY | O_CREAT, 0700);
-	assert_int_equal(write(fd, script, strlen(script)), (ssize_t)strlen(script));
-	close(fd);
+	write_script(other, script);
 	r = run_argv(copy, (const char *const[]){ "cordon", "--root", "/r", "hello", "--json",
 						  "x", NULL });
 	assert_int_equal(r.status, 7);
@@ -299,6 +347,43 @@ static void status_shows_every_session_in_columns(void **state)
 	assert_true(matches(r.out, "^01ab"));
 	assert_null(strstr(r.out, "02ab"));
 	assert_int_equal(RUN_ROOT(f, "status", "nobody").status, 1);
+}
+
+/* The whole reason is for programs; a row has room for its first clause. */
+static void status_says_why_a_session_came_to_its_end(void **state)
+{
+	static const struct {
+		const char *why, *note;
+	} cases[] = {
+		{ "the workload never ran; what was prepared is not proven clean",
+		  "the workload never ran" },
+		{ "short", "short" },
+		{ "forty characters are as many as fit here", "forty characters are as many as "
+							      "fit here" },
+		{ "forty characters are as many as fit hereby, no more",
+		  "forty characters are as many as fit..." },
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct journal_begin b = begin_of(f, false);
+		struct journal_writer *w = NULL;
+		json_t *object, *session;
+		char id[8], row[160];
+
+		assert_int_equal(journal_create(f->paths.sessions_fd, &b, &w, NULL),
+				 RUNTIME_OK);
+		assert_int_equal(journal_move(w, EV_LOST, cases[i].why, NULL), RUNTIME_OK);
+		journal_close(w);
+		snprintf(id, sizeof(id), "%02xab", b.id[0]);
+		snprintf(row, sizeof(row), "^%s.* LOST .*s +%s$", id, cases[i].note);
+		assert_true(matches(RUN_ROOT(f, "status", id).out, row));
+		object = parse(RUN_ROOT(f, "status", id, "--json").out, "cordon.status/1");
+		session = json_array_get(json_object_get(object, "sessions"), 0);
+		assert_string_equal(json_string_value(json_object_get(session, "note")),
+				    cases[i].why);
+		json_decref(object);
+	}
 }
 
 static void status_json_has_its_members(void **state)
@@ -421,6 +506,8 @@ static void explain_says_who_what_when_and_what_is_not_proven(void **state)
 		{ "isolation.core-scheduling", "unavailable: Invalid argument" },
 		{ "limit.memory", "enforced (cgroup v1)" },
 		{ "limit.cpu", "absent (no controller)" },
+		{ "limit.files", "rlimit (RLIMIT_NOFILE)" },
+		{ "oom", "3 killed at the memory limit" },
 		{ "status", "9" },
 		{ "assurance", "none/none" },
 	};
@@ -438,7 +525,14 @@ static void explain_says_who_what_when_and_what_is_not_proven(void **state)
 			    "the built-in policy\\.$"));
 	assert_true(matches(r.out, "it runs sh"));
 	assert_true(matches(r.out, "^  landlock +ABI 7$"));
-	assert_true(matches(r.out, "^  memory +enforced \\(cgroup v1\\)$"));
+	assert_non_null(strstr(r.out, "\nLimits:\n"
+				      "  memory           enforced (cgroup v1)\n"
+				      "  cpu              absent (no controller)\n"
+				      "  files            rlimit (RLIMIT_NOFILE)\n\n"));
+	assert_non_null(strstr(r.out, "The kernel killed 3 of its processes at the memory "
+				      "limit.\n"));
+	assert_non_null(strstr(r.out, "free memory as holding the tenant's data"));
+	assert_null(strstr(r.out, "None of the tenant's code ran"));
 	assert_true(matches(r.out, "Z  RUNNING +start: a test$"));
 	assert_true(matches(r.out, "^The workload was ended by signal 9"));
 	assert_true(
@@ -452,8 +546,28 @@ static void explain_says_who_what_when_and_what_is_not_proven(void **state)
 	assert_int_equal(json_array_size(json_object_get(object, "transitions")), 5);
 	assert_int_equal(json_array_size(json_object_get(object, "unproven")), 5);
 	assert_int_equal(json_integer_value(json_object_get(object, "wait_status")), 9);
+	assert_int_equal(json_integer_value(json_object_get(object, "oom_kills")), 3);
 	json_decref(object);
 	assert_int_equal(RUN_ROOT(f, "explain", "nobody").status, 1);
+}
+
+static void explain_of_what_never_ran_fears_nothing_of_the_tenants(void **state)
+{
+	static const enum session_event way[] = { EV_HELD, EV_REFUSED, EV_RESIDUE };
+	struct fixture *f = *state;
+	struct journal_begin b = begin_of(f, false);
+	struct journal_writer *w = NULL;
+	struct ran r;
+
+	assert_int_equal(journal_create(f->paths.sessions_fd, &b, &w, NULL), RUNTIME_OK);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(journal_move(w, way[i], "no", NULL), RUNTIME_OK);
+	journal_close(w);
+	r = RUN_ROOT(f, "explain", "01ab");
+	assert_int_equal(r.status, 0);
+	assert_true(matches(r.out, "^None of the tenant's code ran\\.$"));
+	assert_null(strstr(r.out, "free memory"));
+	assert_null(strstr(r.out, "Limits:"));
 }
 
 /* ---- logs ------------------------------------------------------------------------ */
@@ -479,6 +593,31 @@ static void logs_are_the_rings_bytes(void **state)
 	close(ring);
 }
 
+static void logs_json_is_one_object_of_clean_text(void **state)
+{
+	static const char output[] = "a\tb\n\033[31m\xc3\xa9 \x9b \xc3\0\n\nend";
+	struct fixture *f = *state;
+	struct journal_begin b = begin_of(f, false);
+	int ring = ring_make();
+	json_t *object;
+	struct ran r;
+
+	strcpy(b.name, "web");
+	assert_true(ring_write(ring, output, sizeof(output) - 1));
+	write_journal(f, &b, SESSION_QUARANTINED, NULL, 0);
+	start_clerk(f, b.id, WIRE_SLOT_RING, ring);
+	r = RUN_ROOT(f, "logs", "web", "--json");
+	assert_int_equal(r.status, 0);
+	object = parse(r.out, "cordon.logs/1");
+	assert_string_equal(json_string_value(json_object_get(object, "output")),
+			    "a\tb\n\\x1b[31m\xc3\xa9 \\x9b \\xc3\\x00\n\nend");
+	assert_string_equal(json_string_value(json_object_get(object, "name")), "web");
+	assert_int_equal(strlen(json_string_value(json_object_get(object, "id"))), 32);
+	assert_int_equal(json_integer_value(json_object_get(object, "missed")), 0);
+	json_decref(object);
+	close(ring);
+}
+
 static void logs_tell_of_bytes_that_were_overwritten(void **state)
 {
 	struct fixture *f = *state;
@@ -495,6 +634,9 @@ static void logs_tell_of_bytes_that_were_overwritten(void **state)
 	r = RUN_ROOT(f, "logs", "01ab");
 	assert_int_equal(r.status, 0);
 	assert_true(matches(r.err, "1000 bytes of output were overwritten"));
+	r = RUN_ROOT(f, "logs", "01ab", "--json");
+	assert_int_equal(r.status, 0);
+	assert_true(matches(r.out, "^  \"missed\": 1000,$"));
 	free(block);
 	close(ring);
 }
@@ -597,6 +739,7 @@ static void stop_asks_the_keeper_and_waits_for_the_end(void **state)
 	struct journal_begin b;
 	pid_t keeper = start_keeper(f, &b, 300, true);
 	struct ran r = RUN_ROOT(f, "stop", "01ab", "--grace", "1500ms");
+	json_t *object;
 
 	assert_int_equal(r.status, 0);
 	assert_string_equal(r.out, "01ab00000000: QUARANTINED\n");
@@ -604,6 +747,13 @@ static void stop_asks_the_keeper_and_waits_for_the_end(void **state)
 	r = RUN_ROOT(f, "stop", "01ab");
 	assert_int_equal(r.status, 0);
 	assert_string_equal(r.out, "01ab00000000: already QUARANTINED\n");
+	r = RUN_ROOT(f, "stop", "01ab", "--json");
+	assert_int_equal(r.status, 0);
+	object = parse(r.out, "cordon.stop/1");
+	assert_string_equal(json_string_value(json_object_get(object, "state")), "QUARANTINED");
+	assert_string_equal(json_string_value(json_object_get(object, "name")), "");
+	assert_non_null(json_object_get(object, "id"));
+	json_decref(object);
 }
 
 static void stop_says_when_the_keeper_dies_instead(void **state)
@@ -698,12 +848,12 @@ static void doctor_answers_every_check_of_every_group(void **state)
 	assert_true(matches(RUN_ROOT(f, "doctor").out, "^isolate  kernel +ok "));
 }
 
-static void doctor_says_no_where_the_root_is_open_to_others(void **state)
+static void doctor_says_no_where_others_can_write_the_root(void **state)
 {
 	struct fixture *f = *state;
 	struct ran r;
 
-	assert_int_equal(chmod(f->root, 0755), 0);
+	assert_int_equal(chmod(f->root, 0775), 0);
 	r = RUN_ROOT(f, "doctor");
 	assert_int_equal(r.status, 1);
 	assert_true(matches(r.out, "^isolate  state-folder +missing "));
@@ -722,14 +872,18 @@ int main(void)
 		cmocka_unit_test(a_tables_cells_are_aligned_and_cannot_command_a_terminal),
 		cmocka_unit_test(durations_and_ages_have_units),
 		WITH_ROOT(another_programs_verb_is_run_with_its_arguments),
+		WITH_ROOT(an_installed_tree_works_wherever_it_was_put),
 		cmocka_unit_test(status_of_an_unused_root_is_empty_and_makes_nothing),
 		WITH_ROOT(status_shows_every_session_in_columns),
+		WITH_ROOT(status_says_why_a_session_came_to_its_end),
 		WITH_ROOT(status_json_has_its_members),
 		WITH_ROOT(a_bad_journal_is_listed_explained_and_makes_two),
 		WITH_ROOT(status_never_writes),
 		WITH_ROOT(watch_prints_one_object_a_line_until_it_is_interrupted),
 		WITH_ROOT(explain_says_who_what_when_and_what_is_not_proven),
+		WITH_ROOT(explain_of_what_never_ran_fears_nothing_of_the_tenants),
 		WITH_ROOT(logs_are_the_rings_bytes),
+		WITH_ROOT(logs_json_is_one_object_of_clean_text),
 		WITH_ROOT(logs_tell_of_bytes_that_were_overwritten),
 		WITH_ROOT(logs_of_a_terminals_session_or_a_forgotten_one_are_a_no),
 		WITH_ROOT(logs_reach_a_terminal_escaped),
@@ -739,7 +893,7 @@ int main(void)
 		WITH_ROOT(stop_could_not_tell_when_a_living_keeper_does_not_answer),
 		WITH_ROOT(recover_prints_what_it_mended_once),
 		WITH_ROOT(doctor_answers_every_check_of_every_group),
-		WITH_ROOT(doctor_says_no_where_the_root_is_open_to_others),
+		WITH_ROOT(doctor_says_no_where_others_can_write_the_root),
 	};
 
 	return cmocka_run_group_tests_name("cli", tests, NULL, NULL);

@@ -348,7 +348,7 @@ static _Noreturn void workload(const struct sandbox *s, const char *attempt)
 		if (!(s->without & FDS) || (fd != 5 && fd != 10 && fd != 251))
 			(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 	if (!(s->without & FILTER))
-		step(confine_calls(&s->plan->filter) == 0, "filter", NULL);
+		step(confine_calls(s->plan) == 0, "filter", NULL);
 	execve(argv[0], argv, env);
 	_exit(HARNESS_FAILED);
 }

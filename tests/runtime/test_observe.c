@@ -367,6 +367,75 @@ static void a_label_means_the_live_session_else_the_newest_ended_one(void **stat
 	assert_memory_equal(o.id, b[0].id, SESSION_ID_BYTES);
 }
 
+/* A start that was refused leaves a journal that never came to RUNNING. */
+static void write_refused(struct fixture *f, const struct journal_begin *b)
+{
+	static const enum session_event way[] = { EV_HELD, EV_REFUSED, EV_RESIDUE };
+	struct journal_writer *w = NULL;
+
+	assert_int_equal(journal_create(f->paths.sessions_fd, b, &w, NULL), RUNTIME_OK);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(journal_move(w, way[i], "it never ran; so be it", NULL),
+				 RUNTIME_OK);
+	journal_close(w);
+}
+
+static void a_refused_start_takes_no_label_from_one_that_ran(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_begin b[4];
+	struct observed o;
+	struct runtime_error e;
+
+	for (int i = 0; i < 4; i++) {
+		b[i] = begin_of(f, true);
+		strcpy(b[i].name, "web");
+		b[i].created += i;
+	}
+	write_refused(f, &b[2]);
+	write_refused(f, &b[3]);
+	assert_int_equal(find(f, "web", &o, &e), RUNTIME_OK);
+	assert_memory_equal(o.id, b[3].id, SESSION_ID_BYTES); /* nothing ran: the newest */
+	assert_false(o.ran);
+	write_journal(f, &b[0], SESSION_QUARANTINED, NULL, 0);
+	assert_int_equal(find(f, "web", &o, &e), RUNTIME_OK);
+	assert_memory_equal(o.id, b[0].id, SESSION_ID_BYTES);
+	assert_true(o.ran);
+	write_journal(f, &b[1], SESSION_QUARANTINED, NULL, 0);
+	assert_int_equal(find(f, "web", &o, &e), RUNTIME_OK);
+	assert_memory_equal(o.id, b[1].id, SESSION_ID_BYTES); /* the newest that ran */
+}
+
+static void a_live_session_that_runs_comes_before_one_being_prepared(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_begin runs = begin_of(f, true), prepared = begin_of(f, true);
+	struct observed o;
+	struct runtime_error e;
+
+	strcpy(runs.name, "web");
+	strcpy(prepared.name, "web");
+	prepared.created = runs.created + 1;
+	write_journal(f, &runs, SESSION_RUNNING, NULL, 0);
+	write_journal(f, &prepared, SESSION_PREPARED, NULL, 0);
+	assert_int_equal(find(f, "web", &o, &e), RUNTIME_OK);
+	assert_memory_equal(o.id, runs.id, SESSION_ID_BYTES);
+}
+
+static void a_final_state_comes_with_the_journals_last_reason(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_begin refused = begin_of(f, false), lost = begin_of(f, false),
+			     live = begin_of(f, true);
+
+	write_refused(f, &refused);
+	assert_string_equal(see(f, refused.id).note, "it never ran; so be it");
+	write_journal(f, &lost, SESSION_LOST, NULL, 0);
+	assert_string_equal(see(f, lost.id).note, "a test");
+	write_journal(f, &live, SESSION_RUNNING, NULL, 0);
+	assert_string_equal(see(f, live.id).note, "");
+}
+
 #define WITH_ROOT(test) cmocka_unit_test_setup_teardown(test, fixture_make, fixture_end)
 
 int main(void)
@@ -390,6 +459,9 @@ int main(void)
 		WITH_ROOT(two_that_fit_are_both_named),
 		WITH_ROOT(many_candidates_do_not_overflow_the_hint),
 		WITH_ROOT(a_label_means_the_live_session_else_the_newest_ended_one),
+		WITH_ROOT(a_refused_start_takes_no_label_from_one_that_ran),
+		WITH_ROOT(a_live_session_that_runs_comes_before_one_being_prepared),
+		WITH_ROOT(a_final_state_comes_with_the_journals_last_reason),
 	};
 
 	return cmocka_run_group_tests_name("observe", tests, NULL, NULL);

@@ -304,33 +304,77 @@ static void absent_folders_are_fine_without_create(void **state)
 	assert_int_not_equal(access(below("absent"), F_OK), 0);
 }
 
-static void a_parent_that_is_absent_is_not_made(void **state)
+static void absent_parents_are_made_for_the_owner_alone(void **state)
 {
 	struct paths p;
 	struct runtime_error e;
+	struct stat st;
 
 	(void)state;
-	assert_int_equal(paths_open(below("a/b"), true, &p, &e), RUNTIME_SYSTEM);
-	assert_non_null(strstr(e.hint, "above"));
+	assert_int_equal(paths_open(below("a/b/c"), false, &p, &e), RUNTIME_OK);
+	assert_int_not_equal(access(below("a"), F_OK), 0); /* looking makes nothing */
+	assert_int_equal(paths_open(below("a/b/c"), true, &p, &e), RUNTIME_OK);
+	paths_close(&p);
+	assert_int_equal(stat(below("a"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0700);
+	assert_int_equal(stat(below("a/b/c"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0700);
 }
 
-static void a_folder_that_others_can_enter_is_refused(void **state)
+static void a_root_that_others_can_write_is_refused(void **state)
 {
-	static const mode_t open_modes[] = { 0701, 0710, 0755, 0770, 01777 };
+	static const mode_t closed[] = { 0701, 0710, 0755, 0700 };
+	static const mode_t writable[] = { 0702, 0720, 0770, 01777 };
 	struct paths p;
 	struct runtime_error e;
 
 	(void)state;
 	assert_int_equal(mkdir(below("wide"), 0700), 0);
-	assert_int_equal(paths_open(below("wide"), true, &p, &e), RUNTIME_OK);
-	paths_close(&p);
-	for (size_t i = 0; i < sizeof(open_modes) / sizeof(open_modes[0]); i++) {
-		assert_int_equal(chmod(below("wide"), open_modes[i]), 0);
-		assert_int_equal(paths_open(below("wide"), false, &p, &e), RUNTIME_REFUSED);
+	for (size_t i = 0; i < sizeof(closed) / sizeof(closed[0]); i++) {
+		assert_int_equal(chmod(below("wide"), closed[i]), 0);
+		assert_int_equal(paths_open(below("wide"), true, &p, &e), RUNTIME_OK);
+		paths_close(&p);
 	}
-	assert_int_equal(chmod(below("wide"), 0700), 0);
-	assert_int_equal(chmod(below("wide/run"), 0755), 0);
-	assert_int_equal(paths_open(below("wide"), false, &p, &e), RUNTIME_REFUSED);
+	for (size_t i = 0; i < sizeof(writable) / sizeof(writable[0]); i++) {
+		assert_int_equal(chmod(below("wide"), writable[i]), 0);
+		assert_int_equal(paths_open(below("wide"), false, &p, &e), RUNTIME_REFUSED);
+		assert_non_null(strstr(e.what, "can write"));
+	}
+}
+
+static void an_inner_folder_that_others_can_enter_is_refused(void **state)
+{
+	static const mode_t open_modes[] = { 0701, 0710, 0755, 0770, 01777 };
+	static const char *const inner[] = { "root/sessions", "root/run" };
+	struct paths p;
+	struct runtime_error e;
+
+	(void)state;
+	assert_int_equal(paths_open(below("root"), true, &p, &e), RUNTIME_OK);
+	paths_close(&p);
+	for (size_t n = 0; n < 2; n++) {
+		for (size_t i = 0; i < sizeof(open_modes) / sizeof(open_modes[0]); i++) {
+			assert_int_equal(chmod(below(inner[n]), open_modes[i]), 0);
+			assert_int_equal(paths_open(below("root"), true, &p, &e),
+					 RUNTIME_REFUSED);
+		}
+		assert_int_equal(chmod(below(inner[n]), 0700), 0);
+	}
+}
+
+static void a_root_that_is_no_folder_is_malformed(void **state)
+{
+	struct paths p;
+	struct runtime_error e;
+
+	(void)state;
+	close(open(below("file"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	for (int create = 0; create < 2; create++) {
+		assert_int_equal(paths_open(below("file"), create, &p, &e), RUNTIME_MALFORMED);
+		assert_non_null(strstr(e.what, "not a folder"));
+		assert_int_equal(paths_open(below("file/in/it"), create, &p, &e),
+				 RUNTIME_MALFORMED);
+	}
 }
 
 static void a_folder_of_another_user_is_refused(void **state)
@@ -357,7 +401,7 @@ static void a_link_in_place_of_an_inner_folder_is_refused(void **state)
 	assert_int_equal(mkdir(below("real"), 0700), 0);
 	assert_int_equal(mkdir(below("linked"), 0700), 0);
 	assert_int_equal(symlink("../real", below("linked/sessions")), 0);
-	assert_int_equal(paths_open(below("linked"), true, &p, &e), RUNTIME_SYSTEM);
+	assert_int_equal(paths_open(below("linked"), true, &p, &e), RUNTIME_MALFORMED);
 }
 
 static void a_relative_root_becomes_absolute(void **state)
@@ -429,10 +473,14 @@ int main(void)
 						remove_top),
 		cmocka_unit_test_setup_teardown(absent_folders_are_fine_without_create,
 						make_top, remove_top),
-		cmocka_unit_test_setup_teardown(a_parent_that_is_absent_is_not_made, make_top,
-						remove_top),
-		cmocka_unit_test_setup_teardown(a_folder_that_others_can_enter_is_refused,
+		cmocka_unit_test_setup_teardown(absent_parents_are_made_for_the_owner_alone,
 						make_top, remove_top),
+		cmocka_unit_test_setup_teardown(a_root_that_others_can_write_is_refused,
+						make_top, remove_top),
+		cmocka_unit_test_setup_teardown(
+			an_inner_folder_that_others_can_enter_is_refused, make_top, remove_top),
+		cmocka_unit_test_setup_teardown(a_root_that_is_no_folder_is_malformed, make_top,
+						remove_top),
 		cmocka_unit_test_setup_teardown(a_folder_of_another_user_is_refused, make_top,
 						remove_top),
 		cmocka_unit_test_setup_teardown(a_link_in_place_of_an_inner_folder_is_refused,
