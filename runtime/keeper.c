@@ -22,8 +22,8 @@
 #define CLERK_RETRY_MS 1000
 
 #define NEVER_RAN                                                                              \
-	"the workload never ran; what was prepared for it is not proven clean, for this "      \
-	"build cannot scrub"
+	"the workload never ran; nothing was wiped of what was prepared for it: "              \
+	"this build cannot scrub"
 #define NOT_SCRUBBED                                                                           \
 	"nothing was wiped: this build cannot scrub, so the memory that was freed may "        \
 	"still hold the tenant's bytes"

@@ -123,7 +123,7 @@ static const struct proof {
 	{ "setgroups", CAPS, 0 },
 	{ "capset", CAPS, 0 },
 	{ "set-uid-file", NOSUID | PRIVS | USERNS, LANDLOCK | FILTER },
-	{ "file-capabilities", NOSUID | PRIVS | USERNS, LANDLOCK | FILTER },
+	{ "file-capabilities", NOSUID | PRIVS, LANDLOCK | FILTER | USERNS },
 	{ "set-uid-su", ROOT | PRIVS | USERNS, LANDLOCK | FILTER | PIDNS },
 	{ "sched-fifo", CAPS | USERNS, 0 },
 	{ "nice", CAPS | USERNS, 0 },
