@@ -247,7 +247,23 @@ static bool enter_folder(const char *cwd)
 	return chdir(cwd) == 0 && getcwd(now, sizeof(now)) && now[0] == '/';
 }
 
-static _Noreturn void workload_main(const struct inside_spec *spec, int slave,
+/* The keeper needs the terminal's master and every memory file system. */
+static void say_ready(const struct inside_spec *spec, int master, struct inside_message *m)
+{
+	int fds[INSIDE_FDS];
+	size_t n = 0;
+
+	if (spec->terminal)
+		fds[n++] = master;
+	for (size_t i = 0; i < spec->mounts->n_tmpfs; i++)
+		fds[n++] = spec->mounts->tmpfs[i];
+	m->kind = INSIDE_READY;
+	m->noswap = spec->mounts->noswap;
+	if (!inside_send(spec->sock, m, fds, n))
+		_exit(EXIT_REFUSED);
+}
+
+static _Noreturn void workload_main(const struct inside_spec *spec, int master, int slave,
 				    struct inside_message *m)
 {
 	const struct policy_plan *plan = spec->plan;
@@ -273,9 +289,7 @@ static _Noreturn void workload_main(const struct inside_spec *spec, int slave,
 	if (close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
 		give_up_errno(sock, "descriptors", "cannot mark them");
 	fault_point("inside.ready");
-	m->kind = INSIDE_READY;
-	if (!inside_send(sock, m, NULL, 0))
-		_exit(EXIT_REFUSED);
+	say_ready(spec, master, m);
 	await(sock, INSIDE_START);
 	fault_point("inside.start");
 
@@ -359,22 +373,6 @@ static _Noreturn void reap_until(pid_t workload)
 	}
 }
 
-/* The keeper needs the terminal's master and every memory file system. */
-static void hand_over(const struct inside_spec *spec, int master, struct inside_message *m)
-{
-	int fds[INSIDE_FDS];
-	size_t n = 0;
-
-	if (spec->terminal)
-		fds[n++] = master;
-	for (size_t i = 0; i < spec->mounts->n_tmpfs; i++)
-		fds[n++] = spec->mounts->tmpfs[i];
-	m->kind = INSIDE_BUILT;
-	m->noswap = spec->mounts->noswap;
-	if (!inside_send(spec->sock, m, fds, n))
-		_exit(EXIT_REFUSED);
-}
-
 _Noreturn void inside_main(const struct inside_spec *spec)
 {
 	struct inside_message m = { 0 };
@@ -399,12 +397,11 @@ _Noreturn void inside_main(const struct inside_spec *spec)
 		give_up_errno(spec->sock, "core scheduling", "the policy requires it");
 	}
 	fault_point("inside.built");
-	hand_over(spec, master, &m);
 	pid = fork();
 	if (pid < 0)
 		give_up_errno(spec->sock, "fork", "cannot make the workload's process");
 	if (pid == 0)
-		workload_main(spec, slave, &m);
+		workload_main(spec, master, slave, &m);
 	drop_everything(spec);
 	reap_until(pid);
 }

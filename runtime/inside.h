@@ -30,9 +30,9 @@ struct inside_spec {
 
 enum inside_kind {
 	INSIDE_GO = 'g', /* keeper: ids are mapped, the process is traced */
-	INSIDE_BUILT =
-		'b', /* first process: fds are the terminal's master (if any), then tmpfs */
-	INSIDE_READY = 'r',  /* workload: confined but for the filter; carries the report */
+	INSIDE_READY =
+		'r', /* workload: confined but for the filter; carries the report; fds are
+			      * the terminal's master (if any), then every tmpfs */
 	INSIDE_START = 's',  /* keeper: load the filter, exec */
 	INSIDE_FAILED = 'f', /* either: exit_code and error */
 };

@@ -263,11 +263,9 @@ static enum runtime_status build(struct launcher *l, const struct launcher_spec 
 	if (s == RUNTIME_OK)
 		s = say(l->sock, INSIDE_GO, e);
 	if (s == RUNTIME_OK)
-		s = next_message(l, INSIDE_BUILT, &msg, fds, &n, e);
+		s = next_message(l, INSIDE_READY, &msg, fds, &n, e);
 	if (s == RUNTIME_OK)
 		s = keep_built(l, spec, &msg, fds, n, e);
-	if (s == RUNTIME_OK)
-		s = next_message(l, INSIDE_READY, &msg, fds, &n, e);
 	if (s == RUNTIME_OK) {
 		l->report = msg.report;
 		l->workload_pid = l->tracer.workload;
