@@ -33,11 +33,6 @@ void policy_plan_free(struct policy_plan *plan)
 	free(own);
 }
 
-void policy_plan_freep(struct policy_plan **plan)
-{
-	policy_plan_free(*plan);
-}
-
 /* ---- encoding -------------------------------------------------------------------- */
 
 static size_t number_bytes(enum field_type type)

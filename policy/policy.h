@@ -239,7 +239,6 @@ __attribute__((warn_unused_result)) enum policy_status
 policy_plan_make(const struct policy *p, char *const *argv, struct policy_filter *filter,
 		 struct policy_plan **ret, struct policy_error *reterr);
 void policy_plan_free(struct policy_plan *plan);
-void policy_plan_freep(struct policy_plan **plan);
 
 /* Stable text: one `key: value` a line, fixed order, values escaped. */
 void policy_plan_print(FILE *to, const struct policy_plan *plan);

@@ -413,21 +413,6 @@ enum runtime_status cgroup_make(const struct cgroup *cg, const struct policy_lim
 	return s;
 }
 
-enum runtime_status cgroup_attach(const struct cgroup *cg, pid_t pid,
-				  struct runtime_error *reterr)
-{
-	char text[16];
-
-	snprintf(text, sizeof(text), "%d", pid);
-	for (size_t i = 0; i < cg->n; i++)
-		if (write_file(cg->dirs[i].path, "cgroup.procs", text) < 0)
-			return runtime_fail(reterr, RUNTIME_SYSTEM, cg->dirs[i].path,
-					    "run `cordon doctor`",
-					    "cannot put process %d into the cgroup: %s", pid,
-					    strerror(errno));
-	return RUNTIME_OK;
-}
-
 void cgroup_close(struct cgroup_entry *entry)
 {
 	if (entry->into >= 0)

@@ -56,8 +56,6 @@ cgroup_find(unsigned wanted, bool look, const uint8_t id[static SESSION_ID_BYTES
 __attribute__((warn_unused_result)) enum runtime_status
 cgroup_make(const struct cgroup *cg, const struct policy_limits *limits,
 	    struct runtime_error *reterr);
-__attribute__((warn_unused_result)) enum runtime_status
-cgroup_attach(const struct cgroup *cg, pid_t pid, struct runtime_error *reterr);
 
 /* The ways in for a process that does not exist yet. Moving somebody else's makes the
  * kernel stop every fork on the host for a moment (an RCU wait, 10 ms and more), so a new

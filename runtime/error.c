@@ -22,21 +22,6 @@ int runtime_exit(enum runtime_status s)
 	return 3;
 }
 
-const char *runtime_status_str(enum runtime_status s)
-{
-	switch (s) {
-	case RUNTIME_OK:
-		return "ok";
-	case RUNTIME_REFUSED:
-		return "refused";
-	case RUNTIME_MALFORMED:
-		return "malformed";
-	case RUNTIME_SYSTEM:
-		break;
-	}
-	return "system failure";
-}
-
 enum runtime_status(runtime_fail)(struct runtime_error *e, enum runtime_status s,
 				  const char *where, const char *hint, const char *what, ...)
 {

@@ -18,7 +18,6 @@ enum runtime_status {
 
 /* Exit status of every program but `cordon run`. */
 int runtime_exit(enum runtime_status s);
-const char *runtime_status_str(enum runtime_status s);
 
 struct runtime_error {
 	char what[320];  /* one line: what went wrong, with errno's text where there is one */
