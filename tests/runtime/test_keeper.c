@@ -11,7 +11,7 @@
 #include "runtime/keeper.h"
 #include "runtime/wire.h"
 
-#define SETTLE_MS 20000
+#define SETTLE_MS 45000 /* longer than the keeper gives a sandbox to be ready */
 
 static bool soak(void)
 {
