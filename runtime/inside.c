@@ -100,13 +100,13 @@ static _Noreturn void give_up_errno(int sock, const char *where, const char *wha
 }
 
 /* Waits for the keeper's word; a keeper that is gone ends this process. */
-static void await(int sock, enum inside_kind kind)
+static void await_go(int sock)
 {
 	struct inside_message m;
 	int fds[INSIDE_FDS];
 	size_t n;
 
-	if (!inside_receive(sock, &m, fds, &n) || m.kind != (uint32_t)kind || n)
+	if (!inside_receive(sock, &m, fds, &n) || m.kind != INSIDE_GO || n)
 		_exit(EXIT_REFUSED);
 }
 
@@ -290,9 +290,6 @@ static _Noreturn void workload_main(const struct inside_spec *spec, int master, 
 		give_up_errno(sock, "descriptors", "cannot mark them");
 	fault_point("inside.ready");
 	say_ready(spec, master, m);
-	await(sock, INSIDE_START);
-	fault_point("inside.start");
-
 	err = confine_calls(plan);
 	if (err) {
 		errno = err;
@@ -380,7 +377,7 @@ _Noreturn void inside_main(const struct inside_spec *spec)
 	pid_t pid;
 
 	enter_cgroups(spec); /* while the keeper maps the ids */
-	await(spec->sock, INSIDE_GO);
+	await_go(spec->sock);
 	fault_point("inside.begun");
 	umask(0); /* modes below are meant as they are written */
 	become_inner_root(spec);

@@ -33,7 +33,6 @@ enum inside_kind {
 	INSIDE_READY =
 		'r', /* workload: confined but for the filter; carries the report; fds are
 			      * the terminal's master (if any), then every tmpfs */
-	INSIDE_START = 's',  /* keeper: load the filter, exec */
 	INSIDE_FAILED = 'f', /* either: exit_code and error */
 };
 

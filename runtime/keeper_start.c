@@ -319,11 +319,11 @@ enum runtime_status keeper_start(struct keeper *k, struct runtime_error *reterr)
 		journal_move(k->journal, EV_HELD, "the session's memory is held", reterr);
 
 	fault_point("prepared");
+	/* The tracer must be able to read it, and its like-uid neighbours not us. */
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	if (s == RUNTIME_OK)
-		s = launcher_start(&k->launcher, &k->spec, reterr);
+		s = launcher_check(&k->launcher, reterr);
 	if (s == RUNTIME_OK) {
-		/* The tracer must be able to read it, and its like-uid neighbours not us. */
-		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 		note_obtained(k);
 		s = write_facts(k, reterr);
 	}
@@ -331,7 +331,7 @@ enum runtime_status keeper_start(struct keeper *k, struct runtime_error *reterr)
 		s = journal_move(k->journal, EV_START, "confined, read back, started", reterr);
 	fault_point("started");
 	if (s == RUNTIME_OK)
-		s = launcher_resume(&k->launcher, reterr);
+		launcher_start(&k->launcher);
 	fault_point("running");
 	return s;
 }

@@ -32,6 +32,13 @@ static enum runtime_status fail(struct runtime_error *e, const char *where, cons
 			    "%s: %s", what, strerror(errno));
 }
 
+static void closefd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
 /* ---- the first process's environment --------------------------------------------- */
 
 static int write_proc(pid_t pid, const char *name, const char *text)
@@ -98,53 +105,6 @@ static void pump(struct launcher *l)
 {
 	while (tracer_pump(&l->tracer))
 		;
-}
-
-/* One message of the inside, handling stops meanwhile. The inside's own failure and its
- * end without a word are failures here. */
-static enum runtime_status next_message(struct launcher *l, enum inside_kind kind,
-					struct inside_message *ret, int fds[static INSIDE_FDS],
-					size_t *ret_n, struct runtime_error *e)
-{
-	int64_t end = now_ms() + SETUP_SECONDS * 1000;
-
-	for (;;) {
-		struct pollfd p[2] = { { .fd = l->sock, .events = POLLIN },
-				       { .fd = l->sigchld, .events = POLLIN } };
-		int64_t left = end - now_ms();
-
-		if (left <= 0)
-			return runtime_fail(
-				e, RUNTIME_SYSTEM, "setup", "is a mounted server gone?",
-				"the sandbox was not ready within %d s", SETUP_SECONDS);
-		if (poll(p, 2, (int)left) < 0 && errno != EINTR)
-			return fail(e, "setup", "cannot wait");
-		drain(l->sigchld);
-		pump(l);
-		if (p[0].revents & (POLLIN | POLLHUP)) {
-			if (!inside_receive(l->sock, ret, fds, ret_n))
-				break;
-			if (ret->kind == (uint32_t)kind)
-				return RUNTIME_OK;
-			if (ret->kind == INSIDE_FAILED) {
-				l->exit_code = ret->exit_code;
-				*e = ret->error;
-				return ret->exit_code == EXIT_REFUSED ? RUNTIME_SYSTEM
-								      : RUNTIME_REFUSED;
-			}
-		}
-		if (tracer_empty(&l->tracer))
-			break;
-	}
-	return runtime_fail(e, RUNTIME_SYSTEM, "setup", "the kernel's log may say why",
-			    "the sandbox ended before it was ready");
-}
-
-static enum runtime_status say(int sock, enum inside_kind kind, struct runtime_error *e)
-{
-	struct inside_message m = { .kind = kind };
-
-	return inside_send(sock, &m, NULL, 0) ? RUNTIME_OK : fail(e, "setup", "cannot go on");
 }
 
 /* ---- create ---------------------------------------------------------------------- */
@@ -232,6 +192,7 @@ static enum runtime_status keep_built(struct launcher *l, const struct launcher_
 				      const struct inside_message *m, const int *fds, size_t n,
 				      struct runtime_error *e)
 {
+	enum runtime_status s;
 	size_t at = 0;
 
 	if (spec->terminal && n)
@@ -239,19 +200,97 @@ static enum runtime_status keep_built(struct launcher *l, const struct launcher_
 	while (at < n)
 		l->tmpfs[l->n_tmpfs++] = fds[at++];
 	l->noswap = m->noswap;
+	l->report = m->report;
 	if (!l->n_tmpfs || (spec->terminal && l->master < 0))
 		return runtime_fail(e, RUNTIME_SYSTEM, "setup", "",
 				    "the sandbox's memory was not handed over");
-	return RUNTIME_OK;
+	/* While the workload loads its filter. */
+	s = readback_ready(l->tracer.workload, spec, e);
+	return s == RUNTIME_OK ? readback_first(l->init_pid, spec, e) : s;
+}
+
+static bool readable(int sock)
+{
+	struct pollfd p = { .fd = sock, .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0;
+}
+
+/* All that the inside has said so far. The socket ends at the exec (CLOEXEC), or brings the
+ * reason why there is none. */
+static enum runtime_status take_messages(struct launcher *l, const struct launcher_spec *spec,
+					 struct runtime_error *e)
+{
+	enum runtime_status s = RUNTIME_OK;
+	struct inside_message m;
+	int fds[INSIDE_FDS];
+	size_t n;
+
+	while (s == RUNTIME_OK && l->sock >= 0 && readable(l->sock)) {
+		if (!inside_receive(l->sock, &m, fds, &n)) {
+			closefd(&l->sock);
+		} else if (m.kind == INSIDE_READY && !l->n_tmpfs) {
+			s = keep_built(l, spec, &m, fds, n, e);
+		} else {
+			l->exit_code = m.exit_code;
+			*e = m.error;
+			s = m.exit_code == EXIT_REFUSED ? RUNTIME_SYSTEM : RUNTIME_REFUSED;
+		}
+	}
+	return s;
+}
+
+/* Until the workload stands at its exec, its READY taken. */
+static enum runtime_status await_exec(struct launcher *l, const struct launcher_spec *spec,
+				      struct runtime_error *e)
+{
+	int64_t end = now_ms() + SETUP_SECONDS * 1000;
+
+	for (;;) {
+		struct pollfd p[2] = { { .fd = l->sigchld, .events = POLLIN },
+				       { .fd = l->sock, .events = POLLIN } };
+		int64_t left = end - now_ms();
+		enum runtime_status s;
+		bool over;
+
+		if (left <= 0)
+			return runtime_fail(
+				e, RUNTIME_SYSTEM, "setup", "is a mounted server gone?",
+				"the sandbox was not ready within %d s", SETUP_SECONDS);
+		if (poll(p, 2, (int)left) < 0 && errno != EINTR)
+			return fail(e, "setup", "cannot wait");
+		drain(l->sigchld);
+		pump(l);
+		/* Looked at before the messages: then a last word is not missed. */
+		over = l->tracer.workload_gone || tracer_empty(&l->tracer);
+		s = take_messages(l, spec, e);
+		if (s != RUNTIME_OK)
+			return s;
+		if (l->tracer.exec_stop && l->n_tmpfs)
+			return RUNTIME_OK;
+		if (over)
+			break;
+	}
+	if (l->n_tmpfs)
+		return runtime_fail(e, RUNTIME_REFUSED, "exec",
+				    "does the seccomp profile allow execve?",
+				    "the workload was killed before it could start");
+	return runtime_fail(e, RUNTIME_SYSTEM, "setup", "the kernel's log may say why",
+			    "the sandbox ended before it was ready");
+}
+
+static enum runtime_status say_go(int sock, struct runtime_error *e)
+{
+	struct inside_message m = { .kind = INSIDE_GO };
+
+	return inside_send(sock, &m, NULL, 0) ? RUNTIME_OK : fail(e, "setup", "cannot go on");
 }
 
 static enum runtime_status build(struct launcher *l, const struct launcher_spec *spec,
 				 struct mounts *m, struct runtime_error *e)
 {
 	enum runtime_status s = clone_first(spec, m, l, e);
-	struct inside_message msg;
-	int fds[INSIDE_FDS];
-	size_t n;
+	struct readback_host here;
 
 	fault_point("cloned");
 	/* Seized before it may move: every later task of the sandbox descends from it. */
@@ -261,15 +300,15 @@ static enum runtime_status build(struct launcher *l, const struct launcher_spec 
 		s = place(l->init_pid, spec, e);
 	fault_point("placed");
 	if (s == RUNTIME_OK)
-		s = say(l->sock, INSIDE_GO, e);
+		s = say_go(l->sock, e);
+	if (s == RUNTIME_OK) /* while it builds */
+		s = readback_here(&here, e);
 	if (s == RUNTIME_OK)
-		s = next_message(l, INSIDE_READY, &msg, fds, &n, e);
+		s = await_exec(l, spec, e);
+	closefd(&l->sock);
+	l->workload_pid = l->tracer.workload;
 	if (s == RUNTIME_OK)
-		s = keep_built(l, spec, &msg, fds, n, e);
-	if (s == RUNTIME_OK) {
-		l->report = msg.report;
-		l->workload_pid = l->tracer.workload;
-	}
+		s = readback_workload(l->workload_pid, spec, &here, e);
 	return s;
 }
 
@@ -297,76 +336,25 @@ enum runtime_status launcher_create(const struct launcher_spec *spec, struct lau
 	return s;
 }
 
-/* ---- start, resume, end ---------------------------------------------------------- */
+/* ---- start, end ------------------------------------------------------------------ */
 
-/* Until the workload stands at its exec. The socket ends at the exec (CLOEXEC), maybe
- * before the stop is seen, or it brings the reason why there was none. */
-static enum runtime_status await_exec(struct launcher *l, struct runtime_error *e)
+enum runtime_status launcher_check(struct launcher *l, struct runtime_error *reterr)
 {
-	struct pollfd p[2] = { { .fd = l->sock, .events = POLLIN },
-			       { .fd = l->sigchld, .events = POLLIN } };
-	struct inside_message m;
-	int fds[INSIDE_FDS];
-	size_t n;
-
-	for (;;) {
-		pump(l);
-		if (l->tracer.exec_stop)
-			return RUNTIME_OK;
-		if (l->tracer.workload_gone || tracer_empty(&l->tracer))
-			break;
-		if (poll(p, 2, SETUP_SECONDS * 1000) <= 0 && errno != EINTR)
-			return runtime_fail(e, RUNTIME_SYSTEM, "exec", "",
-					    "the workload did not start in time");
-		drain(l->sigchld);
-		if (!(p[0].revents & (POLLIN | POLLHUP)))
-			continue;
-		if (inside_receive(l->sock, &m, fds, &n) && m.kind == INSIDE_FAILED) {
-			l->exit_code = m.exit_code;
-			*e = m.error;
-			return RUNTIME_REFUSED;
-		}
-		p[0].fd = -1;
-	}
-	return runtime_fail(e, RUNTIME_REFUSED, "exec",
-			    "does the seccomp profile allow execve?",
-			    "the workload was killed before it could start");
+	return tracer_standing(&l->tracer)
+		       ? RUNTIME_OK
+		       : runtime_fail(reterr, RUNTIME_REFUSED, "workload", "",
+				      "it was killed before it could start");
 }
 
-enum runtime_status launcher_start(struct launcher *l, const struct launcher_spec *spec,
-				   struct runtime_error *reterr)
+void launcher_start(struct launcher *l)
 {
-	enum runtime_status s = say(l->sock, INSIDE_START, reterr);
-
-	if (s == RUNTIME_OK)
-		s = await_exec(l, reterr);
-	if (s == RUNTIME_OK)
-		s = readback_first(l->init_pid, spec, reterr);
-	if (s == RUNTIME_OK)
-		s = readback_workload(l->workload_pid, spec, reterr);
-	if (s != RUNTIME_OK)
-		return s;
-	close(l->sock);
-	l->sock = -1;
-	return RUNTIME_OK;
-}
-
-enum runtime_status launcher_resume(struct launcher *l, struct runtime_error *reterr)
-{
-	return tracer_resume(&l->tracer, reterr);
+	tracer_resume(&l->tracer);
 }
 
 void launcher_kill(struct launcher *l)
 {
 	if (l->pidfd >= 0)
 		(void)pidfd_send_signal(l->pidfd, SIGKILL, NULL, 0);
-}
-
-static void closefd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
 }
 
 void launcher_end(struct launcher *l)

@@ -2,9 +2,10 @@
  * runtime/launcher.h - carries a plan out: a sandbox whose workload stands before its
  * first instruction, proven to be confined, until it is resumed.
  *
- *   launcher_create   every namespace, mount, limit; the workload's process waits
- *   launcher_start    filter, exec; it stands at the first instruction; all is read back
- *   launcher_resume   it runs
+ *   launcher_create   every namespace, mount, limit, drop; the workload stands before its
+ *                     first instruction and all is read back
+ *   launcher_check    it stands there still; asked before anybody writes that it runs
+ *   launcher_start    it runs
  *
  * The caller must be single-threaded, have SIGCHLD blocked and stay the same thread:
  * it becomes the tracer. Nothing is written to disk here and no session is known: a
@@ -49,10 +50,8 @@ __attribute__((warn_unused_result)) enum runtime_status
 launcher_create(const struct launcher_spec *spec, struct launcher *ret,
 		struct runtime_error *reterr);
 __attribute__((warn_unused_result)) enum runtime_status
-launcher_start(struct launcher *l, const struct launcher_spec *spec,
-	       struct runtime_error *reterr);
-__attribute__((warn_unused_result)) enum runtime_status
-launcher_resume(struct launcher *l, struct runtime_error *reterr);
+launcher_check(struct launcher *l, struct runtime_error *reterr);
+void launcher_start(struct launcher *l);
 /* SIGKILL to the first process: the kernel ends all of them. */
 void launcher_kill(struct launcher *l);
 /* Kills what is left, waits for the last task, closes everything. Idempotent. */

@@ -504,6 +504,16 @@ static int attach(int fd, int root, const char *target)
 	return r;
 }
 
+/* Where its target is missing, that is made. */
+static int attach_making(int fd, int root, const char *target, bool file)
+{
+	if (attach(fd, root, target) == 0)
+		return 0;
+	return errno != ENOENT || make_target(root, target, file) < 0
+		       ? -1
+		       : attach(fd, root, target);
+}
+
 static int write_at(int dir, const char *name, const char *text)
 {
 	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
@@ -730,8 +740,7 @@ static enum runtime_status mount_memory(int root, const struct policy_plan *plan
 			close(fds[i]);
 	}
 	for (size_t i = 1; i < m->n_tmpfs && s == RUNTIME_OK; i++) {
-		if (make_target(root, m->tmpfs_target[i], false) < 0 ||
-		    attach(m->tmpfs[i], root, m->tmpfs_target[i]) < 0)
+		if (attach_making(m->tmpfs[i], root, m->tmpfs_target[i], false) < 0)
 			s = fail_target(e, m->tmpfs_target[i]);
 		else if (fchownat(m->tmpfs[i], "", plan->process.uid, plan->process.gid,
 				  AT_EMPTY_PATH) < 0)
@@ -901,8 +910,8 @@ enum runtime_status mounts_enter(const struct policy_plan *plan, const struct mo
 	if (s == RUNTIME_OK)
 		s = mount_memory(root, plan, m, reterr);
 	for (size_t i = 0; i < m->n_views && s == RUNTIME_OK; i++)
-		if (make_target(root, m->views[i].target, m->views[i].file) < 0 ||
-		    attach(m->views[i].fd, root, m->views[i].target) < 0)
+		if (attach_making(m->views[i].fd, root, m->views[i].target, m->views[i].file) <
+		    0)
 			s = fail_target(reterr, m->views[i].target);
 	if (s == RUNTIME_OK && terminal)
 		s = make_terminal(root, &plan->process, ret_master, ret_slave, reterr);

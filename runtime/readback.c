@@ -119,19 +119,17 @@ static enum runtime_status expect_ids(const char *status, const struct launcher_
 
 /* The keeper's own filters are inherited; ours come on top. */
 static enum runtime_status check_filters(const char *status, const struct policy_plan *plan,
+					 const struct readback_host *here,
 					 struct runtime_error *e)
 {
-	char own[8192], text[24] = "0";
+	char want[24];
 
-	if (prctl(PR_GET_SECCOMP) != 0 &&
-	    (file_read_text(AT_FDCWD, "/proc/self/status", own, sizeof(own)) < 0 ||
-	     !status_field(own, "Seccomp_filters", text, sizeof(text))))
-		return unreadable(e, "/proc/self/status");
-	snprintf(text, sizeof(text), "%lu", strtoul(text, NULL, 10) + confine_filters(plan));
-	return expect(status, "Seccomp_filters", text, e);
+	snprintf(want, sizeof(want), "%lu", here->filters + confine_filters(plan));
+	return expect(status, "Seccomp_filters", want, e);
 }
 
 static enum runtime_status check_status(int proc, const struct launcher_spec *spec,
+					const struct readback_host *here,
 					struct runtime_error *e)
 {
 	static const char *const zero = "0000000000000000";
@@ -148,7 +146,7 @@ static enum runtime_status check_status(int proc, const struct launcher_spec *sp
 	if (s == RUNTIME_OK)
 		s = expect(status, "Seccomp", "2", e);
 	if (s == RUNTIME_OK)
-		s = check_filters(status, spec->plan, e);
+		s = check_filters(status, spec->plan, here, e);
 	if (s == RUNTIME_OK)
 		s = expect(status, "SigBlk", zero, e);
 	if (s == RUNTIME_OK)
@@ -159,27 +157,30 @@ static enum runtime_status check_status(int proc, const struct launcher_spec *sp
 /* ---- namespaces, files, limits --------------------------------------------------- */
 
 static const struct {
-	const char *name;
+	const char *path; /* below /proc/PID */
 	uint64_t flag;
-} namespaces[] = { { "user", CLONE_NEWUSER },     { "pid", CLONE_NEWPID },
-		   { "mnt", CLONE_NEWNS },        { "net", CLONE_NEWNET },
-		   { "ipc", CLONE_NEWIPC },       { "uts", CLONE_NEWUTS },
-		   { "cgroup", CLONE_NEWCGROUP }, { "time", CLONE_NEWTIME } };
+} namespaces[READBACK_NAMESPACES] = {
+	{ "ns/user", CLONE_NEWUSER },     { "ns/pid", CLONE_NEWPID },
+	{ "ns/mnt", CLONE_NEWNS },        { "ns/net", CLONE_NEWNET },
+	{ "ns/ipc", CLONE_NEWIPC },       { "ns/uts", CLONE_NEWUTS },
+	{ "ns/cgroup", CLONE_NEWCGROUP }, { "ns/time", CLONE_NEWTIME },
+};
 
-static enum runtime_status check_namespaces(int proc, uint64_t wanted, struct runtime_error *e)
+static enum runtime_status check_namespaces(int proc, uint64_t wanted,
+					    const struct readback_host *here,
+					    struct runtime_error *e)
 {
-	for (size_t i = 0; i < sizeof(namespaces) / sizeof(namespaces[0]); i++) {
-		char inside[32], here[32];
-		struct stat in, out;
+	for (size_t i = 0; i < READBACK_NAMESPACES; i++) {
+		const char *path = namespaces[i].path;
+		struct stat st;
 
 		if (!(wanted & namespaces[i].flag))
 			continue;
-		snprintf(inside, sizeof(inside), "ns/%s", namespaces[i].name);
-		snprintf(here, sizeof(here), "/proc/self/ns/%s", namespaces[i].name);
-		if (fstatat(proc, inside, &in, 0) < 0 || stat(here, &out) < 0)
-			return unreadable(e, here);
-		if (in.st_ino == out.st_ino && in.st_dev == out.st_dev)
-			return differs(e, here, "the keeper's own namespace");
+		if (fstatat(proc, path, &st, 0) < 0)
+			return unreadable(e, path);
+		if (st.st_ino == here->namespaces[i].ino &&
+		    st.st_dev == here->namespaces[i].dev)
+			return differs(e, path, "the keeper's own namespace");
 	}
 	return RUNTIME_OK;
 }
@@ -350,10 +351,10 @@ static int open_process(pid_t pid)
 static enum runtime_status await_filter(int proc, char *status, size_t size,
 					struct runtime_error *e)
 {
-	const struct timespec pause = { .tv_nsec = 1000 * 1000 };
+	const struct timespec pause = { .tv_nsec = 50 * 1000 };
 	enum runtime_status s = RUNTIME_SYSTEM;
 
-	for (int tries = 0; tries < 1000; tries++) {
+	for (int tries = 0; tries < 20000; tries++) {
 		if (file_read_text(proc, "status", status, size) < 0)
 			return unreadable(e, "/proc/PID/status of the first process");
 		s = expect(status, "Seccomp", "2", e);
@@ -387,7 +388,51 @@ enum runtime_status readback_first(pid_t pid, const struct launcher_spec *spec,
 	return s;
 }
 
+enum runtime_status readback_here(struct readback_host *ret, struct runtime_error *reterr)
+{
+	char status[8192], filters[24] = "0";
+	int proc = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	enum runtime_status s = RUNTIME_OK;
+	struct stat st;
+
+	if (proc < 0)
+		return unreadable(reterr, "/proc/self");
+	for (size_t i = 0; i < READBACK_NAMESPACES; i++) {
+		if (fstatat(proc, namespaces[i].path, &st, 0) < 0) {
+			s = unreadable(reterr, namespaces[i].path);
+			break;
+		}
+		ret->namespaces[i].dev = st.st_dev;
+		ret->namespaces[i].ino = st.st_ino;
+	}
+	if (s == RUNTIME_OK && prctl(PR_GET_SECCOMP) != 0 &&
+	    (file_read_text(proc, "status", status, sizeof(status)) < 0 ||
+	     !status_field(status, "Seccomp_filters", filters, sizeof(filters))))
+		s = unreadable(reterr, "/proc/self/status");
+	ret->filters = strtoul(filters, NULL, 10);
+	close(proc);
+	return s;
+}
+
+enum runtime_status readback_ready(pid_t pid, const struct launcher_spec *spec,
+				   struct runtime_error *reterr)
+{
+	int proc = open_process(pid);
+	enum runtime_status s;
+
+	if (proc < 0)
+		return unreadable(reterr, "the workload's process");
+	s = check_limits(proc, &spec->plan->process, reterr);
+	if (s == RUNTIME_OK)
+		s = check_mounts(proc, spec->plan, reterr);
+	if (s == RUNTIME_OK)
+		s = check_cgroups(proc, spec->cgroup, reterr);
+	close(proc);
+	return s;
+}
+
 enum runtime_status readback_workload(pid_t pid, const struct launcher_spec *spec,
+				      const struct readback_host *here,
 				      struct runtime_error *reterr)
 {
 	int proc = open_process(pid);
@@ -395,19 +440,13 @@ enum runtime_status readback_workload(pid_t pid, const struct launcher_spec *spe
 
 	if (proc < 0)
 		return unreadable(reterr, "the workload's process");
-	s = check_status(proc, spec, reterr);
+	s = check_status(proc, spec, here, reterr);
 	if (s == RUNTIME_OK)
-		s = check_namespaces(proc, spec->plan->namespaces, reterr);
+		s = check_namespaces(proc, spec->plan->namespaces, here, reterr);
 	if (s == RUNTIME_OK)
 		s = check_files(proc, reterr);
 	if (s == RUNTIME_OK)
 		s = check_folder(proc, spec->plan->process.cwd, reterr);
-	if (s == RUNTIME_OK)
-		s = check_limits(proc, &spec->plan->process, reterr);
-	if (s == RUNTIME_OK)
-		s = check_mounts(proc, spec->plan, reterr);
-	if (s == RUNTIME_OK)
-		s = check_cgroups(proc, spec->cgroup, reterr);
 	close(proc);
 	return s;
 }

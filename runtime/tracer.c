@@ -78,6 +78,8 @@ static void stopped(struct tracer *t, pid_t pid, int status)
 			go_on(pid, 0);
 		break;
 	case PTRACE_EVENT_EXIT:
+		if (pid == t->workload)
+			t->exec_stop = false;
 		if (t->exit_stop)
 			t->exit_stop(pid, t->arg);
 		go_on(pid, 0);
@@ -118,15 +120,19 @@ bool tracer_pump(struct tracer *t)
 	return true;
 }
 
-enum runtime_status tracer_resume(struct tracer *t, struct runtime_error *reterr)
+bool tracer_standing(struct tracer *t)
 {
-	/* ESRCH: killed while it stood; the death is reported by the next pump. */
-	if (ptrace(PTRACE_SETOPTIONS, t->workload, NULL, OPTIONS) < 0 && errno != ESRCH)
-		return runtime_fail(reterr, RUNTIME_SYSTEM, "ptrace", "",
-				    "cannot set the workload's trace options: %s",
-				    strerror(errno));
+	/* A task on its way to its death refuses (ESRCH); one that is further on has been
+	 * at its exit stop, or is gone, and the pump sees that. */
+	bool stands = ptrace(PTRACE_SETOPTIONS, t->workload, NULL, OPTIONS) == 0;
+
+	tracer_pump(t);
+	return stands && t->exec_stop && !t->workload_gone;
+}
+
+void tracer_resume(struct tracer *t)
+{
 	go_on(t->workload, 0);
-	return RUNTIME_OK;
 }
 
 bool tracer_empty(const struct tracer *t)

@@ -29,8 +29,9 @@ tracer_seize(struct tracer *t, pid_t init, struct runtime_error *reterr);
  * workload is left standing until tracer_resume(). Call on SIGCHLD. True: there may be more,
  * call again soon; a sandbox that stops as fast as it can must not hold its keeper. */
 bool tracer_pump(struct tracer *t);
-/* Lets the workload run from its exec stop; it is not stopped at execs any more. */
-__attribute__((warn_unused_result)) enum runtime_status
-tracer_resume(struct tracer *t, struct runtime_error *reterr);
+/* Is the workload still at its exec stop? Asked once, right before it is told to run; it is
+ * not stopped at execs any more. */
+bool tracer_standing(struct tracer *t);
+void tracer_resume(struct tracer *t);
 /* True when no task of the sandbox is left (all were reaped). */
 bool tracer_empty(const struct tracer *t);

@@ -119,9 +119,9 @@ int main(int argc, char **argv)
 	if (launcher_create(&spec, &l, &e) != RUNTIME_OK)
 		failed(&e);
 	at[CREATED] = now_ns();
-	if (launcher_start(&l, &spec, &e) != RUNTIME_OK ||
-	    launcher_resume(&l, &e) != RUNTIME_OK)
+	if (launcher_check(&l, &e) != RUNTIME_OK)
 		failed(&e);
+	launcher_start(&l);
 	at[STARTED] = now_ns();
 	run_to_end(&l);
 	at[GONE] = now_ns();

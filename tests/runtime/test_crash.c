@@ -45,7 +45,6 @@ static const struct point points[] = {
 	{ "built",        KEEPER,   ALL,          BEFORE },
 	{ "held",         KEEPER,   ALL,          BEFORE },
 	{ "prepared",     KEEPER,   ALL,          BEFORE },
-	{ "inside.start", WORKLOAD, ALL,          BEFORE },
 	{ "started",      KEEPER,   ALL,          RAN },
 	{ "running",      KEEPER,   ALL,          RAN },
 	{ "stopping",     KEEPER,   ALL,          TOLD },
