@@ -56,22 +56,24 @@ CPPFLAGS += -I. -D_GNU_SOURCE -MMD -MP -DCORDON_VERSION='"$(VERSION)"' \
 	-DCORDON_LIBEXECDIR='"$(libexecdir)"'
 CFLAGS   += -std=gnu11 $(WARN) $(HARD) $(OPT.$(VARIANT))
 POLICY_LIBS := $(shell $(PKG_CONFIG) --libs yaml-0.1 jansson libseccomp 2>/dev/null)
+CRYPTO_LIBS := $(shell $(PKG_CONFIG) --libs libcrypto 2>/dev/null)
+JSON_LIBS   := $(shell $(PKG_CONFIG) --libs jansson 2>/dev/null)
 CMOCKA_LIBS := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
 
 # A module is its folder; PROGRAM.c beside it holds that program's main.
-MODULES  := policy runtime
+MODULES  := memscrub policy attest runtime
 PROGRAM_SOURCES := $(wildcard $(foreach m,$(MODULES),$(m)/cordon.c $(m)/cordon-*.c))
 PROGRAMS := $(addprefix $(O)/bin/,$(notdir $(PROGRAM_SOURCES:.c=)))
 module_objects = $(patsubst %.c,$(O)/%.o,$(filter-out $(PROGRAM_SOURCES),$(wildcard $(1)/*.c)))
 archive = $(O)/lib/libcordon-$(1).a
-ARCHIVES := $(foreach m,runtime policy,$(call archive,$(m)))
+ARCHIVES := $(foreach m,runtime attest policy memscrub,$(call archive,$(m)))
 
-UNIT_TESTS := $(patsubst %.c,$(O)/%,$(wildcard tests/policy/test_*.c tests/runtime/test_*.c))
+UNIT_TESTS := $(patsubst %.c,$(O)/%,$(wildcard $(foreach m,$(MODULES),tests/$(m)/test_*.c)))
 INSIDE     := $(patsubst %.c,$(O)/%,$(wildcard tests/inside/*.c))
 FUZZERS    := $(patsubst %.c,$(O)/%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCHES    := $(patsubst %.c,$(O)/%,$(wildcard tests/bench/*.c))
 E2E_TESTS  := $(wildcard tests/e2e/test_*)
-MAN_PAGES  := $(wildcard runtime/man/*.[1-8] policy/man/*.[1-8])
+MAN_PAGES  := $(wildcard $(foreach m,$(MODULES),$(m)/man/*.[1-8]))
 
 .PHONY: all programs tests check fuzz lint format layers bench install uninstall clean FORCE
 .DELETE_ON_ERROR:
@@ -109,12 +111,23 @@ $(O)/bin/cordon-keeper: $(O)/runtime/cordon-keeper.o $(ARCHIVES)
 	$(Q)$(CC) $(LINK.$(VARIANT)) $(STATIC.$(VARIANT)) $(LDFLAGS) -o $@ $^
 $(O)/bin/cordon-clerk: $(O)/runtime/cordon-clerk.o $(ARCHIVES)
 	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(CRYPTO_LIBS)
+$(addprefix $(O)/bin/,cordon-audit cordon-verify): $(O)/bin/%: $(O)/attest/%.o $(foreach m,attest policy memscrub,$(call archive,$(m)))
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ -Wl,--as-needed $(CRYPTO_LIBS) $(JSON_LIBS)
+$(O)/bin/cordon-scrub: $(O)/memscrub/cordon-scrub.o $(call archive,memscrub)
+	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^
 
+TEST_LIBS := -Wl,--as-needed $(POLICY_LIBS) $(CRYPTO_LIBS) $(CMOCKA_LIBS)
+$(O)/tests/memscrub/test_%: $(O)/tests/memscrub/test_%.o $(call archive,memscrub)
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(CMOCKA_LIBS)
 $(O)/tests/policy/test_%: $(O)/tests/policy/test_%.o $(call archive,policy)
-	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(POLICY_LIBS) $(CMOCKA_LIBS)
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(TEST_LIBS)
+$(O)/tests/attest/test_%: $(O)/tests/attest/test_%.o $(foreach m,attest policy memscrub,$(call archive,$(m)))
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(TEST_LIBS)
 $(O)/tests/runtime/test_%: $(O)/tests/runtime/test_%.o $(ARCHIVES)
-	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(POLICY_LIBS) $(CMOCKA_LIBS)
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(TEST_LIBS)
 
 # Programs that run inside a sandbox bring everything along.
 $(O)/tests/inside/%: $(O)/tests/inside/%.o
@@ -123,14 +136,14 @@ $(O)/tests/inside/%: $(O)/tests/inside/%.o
 # With the fuzz variant libFuzzer drives the target; else replay.c runs stored files.
 ifeq ($(VARIANT),fuzz)
 $(O)/tests/fuzz/fuzz_%: $(O)/tests/fuzz/fuzz_%.o $(ARCHIVES)
-	$(Q)$(CC) $(LINK.$(VARIANT)) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(POLICY_LIBS)
+	$(Q)$(CC) $(LINK.$(VARIANT)) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(TEST_LIBS)
 else
 $(O)/tests/fuzz/fuzz_%: $(O)/tests/fuzz/fuzz_%.o $(O)/tests/fuzz/replay.o $(ARCHIVES)
-	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(POLICY_LIBS)
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(TEST_LIBS)
 endif
 
 $(O)/tests/bench/%: $(O)/tests/bench/%.o $(ARCHIVES)
-	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(POLICY_LIBS)
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(TEST_LIBS)
 # What is measured as a whole process is linked as a keeper is.
 $(addprefix $(O)/tests/bench/,engine bare phases): $(O)/tests/bench/%: $(O)/tests/bench/%.o $(ARCHIVES)
 	$(Q)$(CC) $(LINK.$(VARIANT)) $(STATIC.$(VARIANT)) $(LDFLAGS) -o $@ $^

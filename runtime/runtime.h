@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "policy/text.h"
+
 enum runtime_status {
 	RUNTIME_OK = 0,
 	RUNTIME_REFUSED,   /* the answer is no: exit 1 (125 from `cordon run`) */
@@ -41,13 +43,6 @@ void runtime_error_print(FILE *to, const char *program, const struct runtime_err
 #define AUTO(fn) __attribute__((cleanup(fn)))
 void closep(int *fd); /* for AUTO(closep) int fd = -1; keeps errno */
 void freep(void *p);  /* for AUTO(freep) char *s = NULL */
-
-/* Whole UTF-8 that a terminal shows as it is: no control characters, line separators or
- * marks that reorder what a person reads. */
-bool text_clean(const char *s);
-/* `from` as clean text: what is not becomes \xNN, what does not fit is cut off at a whole
- * character. Always terminated (for size > 0). */
-void text_escape(char *to, size_t size, const char *from);
 
 /* ---- the folders of one root ----------------------------------------------------- */
 
