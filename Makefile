@@ -70,6 +70,7 @@ ARCHIVES := $(foreach m,runtime attest policy memscrub,$(call archive,$(m)))
 
 UNIT_TESTS := $(patsubst %.c,$(O)/%,$(wildcard $(foreach m,$(MODULES),tests/$(m)/test_*.c)))
 INSIDE     := $(patsubst %.c,$(O)/%,$(wildcard tests/inside/*.c))
+FORENSIC   := $(patsubst %.c,$(O)/%,$(wildcard tests/forensic/*.c))
 FUZZERS    := $(patsubst %.c,$(O)/%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCHES    := $(patsubst %.c,$(O)/%,$(wildcard tests/bench/*.c))
 E2E_TESTS  := $(wildcard tests/e2e/test_*)
@@ -81,7 +82,7 @@ MAN_PAGES  := $(wildcard $(foreach m,$(MODULES),$(m)/man/*.[1-8]))
 
 all: programs layers
 programs: $(PROGRAMS)
-tests: $(UNIT_TESTS) $(INSIDE) $(FUZZERS)
+tests: $(UNIT_TESTS) $(INSIDE) $(FORENSIC) $(FUZZERS)
 
 # Rebuilt when the flags change, not only when a source does.
 $(O)/flags: FORCE
@@ -129,7 +130,9 @@ $(O)/tests/attest/test_%: $(O)/tests/attest/test_%.o $(foreach m,attest policy m
 $(O)/tests/runtime/test_%: $(O)/tests/runtime/test_%.o $(ARCHIVES)
 	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(TEST_LIBS)
 
-# Programs that run inside a sandbox bring everything along.
+# Programs that run inside a sandbox or a guest bring everything along.
+$(O)/tests/forensic/%: $(O)/tests/forensic/%.o
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(STATIC.$(VARIANT)) $(LDFLAGS) -o $@ $^
 $(O)/tests/inside/%: $(O)/tests/inside/%.o
 	$(Q)$(CC) $(LINK.$(VARIANT)) $(STATIC.$(VARIANT)) $(LDFLAGS) -o $@ $^
 
@@ -169,7 +172,7 @@ bench: programs $(BENCHES)
 	@O=$(O) tests/bench/run
 
 install: programs
-	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(libexecdir) $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(mandir)/man8
+	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(libexecdir) $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8
 	$(INSTALL) -m 755 $(O)/bin/cordon $(DESTDIR)$(bindir)/cordon
 	$(INSTALL) -m 755 $(filter-out %/cordon,$(PROGRAMS)) $(DESTDIR)$(libexecdir)/
 	for m in $(MAN_PAGES); do $(INSTALL) -m 644 $$m $(DESTDIR)$(mandir)/man$${m##*.}/ || exit 1; done

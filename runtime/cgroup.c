@@ -492,8 +492,9 @@ static void kill_listed(const char *path)
 		int fd;
 
 		p += n;
-		if (*p)
-			*p++ = 0;
+		if (!*p)
+			break; /* a longer list than fits: a number that was cut is another's */
+		*p++ = 0;
 		fd = pid > 0 ? pidfd_open(pid, 0) : -1;
 		if (fd < 0)
 			continue;

@@ -15,8 +15,9 @@
 
 #define CLERK_SOCKET "clerk.sock"
 #define CLERK_LOCK "clerk.lock"
-#define CLERK_RUN_FD 3   /* `cordon-clerk --serve` finds the run folder here */
-#define CLERK_READY_FD 4 /* and writes one byte here when it listens */
+#define CLERK_RUN_FD 3      /* `cordon-clerk --serve` finds the run folder here */
+#define CLERK_SESSIONS_FD 4 /* the sessions folder here, in the state folder */
+#define CLERK_READY_FD 5    /* and writes one byte here when it listens */
 
 /* Connects to a clerk that has answered once. Where none answers, `start` (the path of
  * cordon-clerk, or NULL) is run, as nobody's child, without environment, terminal and
@@ -57,6 +58,12 @@ clerk_ended(int sock, const uint8_t id[static SESSION_ID_BYTES], struct runtime_
 __attribute__((warn_unused_result)) enum runtime_status
 clerk_drop(int sock, const uint8_t id[static SESSION_ID_BYTES], struct runtime_error *reterr);
 
+/* What the session's journal says of `what` becomes entries of the audit log; they are
+ * durable when this returns. RUNTIME_REFUSED: the log cannot take them, and why. */
+__attribute__((warn_unused_result)) enum runtime_status
+clerk_record(int sock, const uint8_t id[static SESSION_ID_BYTES], enum wire_record what,
+	     int64_t *ret_index, struct runtime_error *reterr);
+
 /* A filter by the key of policy_filter_key(). RUNTIME_REFUSED: the clerk has none. */
 __attribute__((warn_unused_result)) enum runtime_status
 clerk_filter_get(int sock, const uint8_t *key, size_t key_len, struct policy_filter *ret,
@@ -79,7 +86,8 @@ bool clerk_filter_sealed(int fd); /* such seals, and a size that it may have */
  * seconds, or until SIGTERM, SIGINT or SIGHUP. RUNTIME_OK as well when another clerk
  * serves this root already. `ready` (or -1) gets one byte when it listens. */
 __attribute__((warn_unused_result)) enum runtime_status
-clerk_serve(int run_fd, int ready, unsigned idle_s, struct runtime_error *reterr);
+clerk_serve(int run_fd, int sessions_fd, int ready, unsigned idle_s,
+	    struct runtime_error *reterr);
 
 /* ---- a detached session's output ------------------------------------------------- */
 

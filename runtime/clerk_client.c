@@ -24,6 +24,18 @@
 
 /* ---- one request, one answer ----------------------------------------------------- */
 
+/* An answer that comes late must not be taken for the next question's. */
+static void hang_up(int sock)
+{
+	int saved = errno;
+	uint8_t late;
+
+	(void)shutdown(sock, SHUT_RDWR);
+	while (recv(sock, &late, sizeof(late), MSG_DONTWAIT) > 0)
+		;
+	errno = saved;
+}
+
 static enum runtime_status receive(int sock, struct wire_message *ret, struct runtime_error *e)
 {
 	bool closed = false;
@@ -31,9 +43,11 @@ static enum runtime_status receive(int sock, struct wire_message *ret, struct ru
 
 	if (s == RUNTIME_OK && closed) {
 		errno = ECONNRESET;
-		return runtime_fail(e, RUNTIME_SYSTEM, "clerk", NULL,
-				    "it closed the connection instead of answering");
+		s = runtime_fail(e, RUNTIME_SYSTEM, "clerk", NULL,
+				 "it closed the connection instead of answering");
 	}
+	if (s != RUNTIME_OK)
+		hang_up(sock);
 	return s;
 }
 
@@ -166,6 +180,22 @@ enum runtime_status clerk_drop(int sock, const uint8_t id[static SESSION_ID_BYTE
 	return request(sock, WIRE_DROP, id, &answer, reterr);
 }
 
+enum runtime_status clerk_record(int sock, const uint8_t id[static SESSION_ID_BYTES],
+				 enum wire_record what, int64_t *ret_index,
+				 struct runtime_error *reterr)
+{
+	struct wire_message m = { .type = WIRE_RECORD, .a = what };
+	enum runtime_status s;
+
+	memcpy(m.id, id, sizeof(m.id));
+	s = ask(sock, &m, &m, reterr);
+	if (s == RUNTIME_OK)
+		s = judge(&m, reterr);
+	if (s == RUNTIME_OK)
+		*ret_index = m.a;
+	return s;
+}
+
 /* ---- filters --------------------------------------------------------------------- */
 
 /* Only to find a filter by: FNV-1a. What decides is the whole key. */
@@ -289,23 +319,26 @@ enum runtime_status clerk_filter_put(int sock, const uint8_t *key, size_t key_le
 
 /* In the new process, before exec: the caller's terminal, signals, session, folder and
  * descriptors stay behind. */
-__attribute__((noreturn)) static void become(const char *program, int run_fd, int ready)
+__attribute__((noreturn)) static void become(const char *program, const struct paths *p,
+					     int ready)
 {
 	char *argv[] = { (char[]){ "cordon-clerk" }, (char[]){ "--serve" }, NULL };
 	char *env[] = { NULL };
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC), run, sessions;
 	sigset_t none;
 
 	/* Out of the way first: dup2 below must not overwrite what it still needs. */
-	run_fd = fcntl(run_fd, F_DUPFD_CLOEXEC, CLERK_READY_FD + 1);
+	run = fcntl(p->run_fd, F_DUPFD_CLOEXEC, CLERK_READY_FD + 1);
+	sessions = fcntl(p->sessions_fd, F_DUPFD_CLOEXEC, CLERK_READY_FD + 1);
 	ready = fcntl(ready, F_DUPFD_CLOEXEC, CLERK_READY_FD + 1);
 	null = fcntl(null, F_DUPFD_CLOEXEC, CLERK_READY_FD + 1);
-	if (run_fd < 0 || ready < 0 || null < 0)
+	if (run < 0 || sessions < 0 || ready < 0 || null < 0)
 		_exit(1);
 	for (int fd = 0; fd <= 2; fd++)
 		if (dup2(null, fd) < 0)
 			_exit(1);
-	if (dup2(run_fd, CLERK_RUN_FD) < 0 || dup2(ready, CLERK_READY_FD) < 0 ||
+	if (dup2(run, CLERK_RUN_FD) < 0 || dup2(sessions, CLERK_SESSIONS_FD) < 0 ||
+	    dup2(ready, CLERK_READY_FD) < 0 ||
 	    close_range(CLERK_READY_FD + 1, ~0u, CLOSE_RANGE_CLOEXEC) != 0)
 		_exit(1);
 	for (int sig = 1; sig < NSIG; sig++)
@@ -340,8 +373,8 @@ static bool wait_ready(int ready, int64_t deadline)
 
 /* Twice forked: the clerk is the child of init (or of the nearest reaper), and the
  * child in between is reaped here. */
-static enum runtime_status start_clerk(const char *program, int run_fd, int64_t deadline,
-				       struct runtime_error *e)
+static enum runtime_status start_clerk(const char *program, const struct paths *p,
+				       int64_t deadline, struct runtime_error *e)
 {
 	int ready[2], status;
 	pid_t between;
@@ -356,7 +389,7 @@ static enum runtime_status start_clerk(const char *program, int run_fd, int64_t 
 	if (between == 0) {
 		setsid();
 		if (fork() == 0)
-			become(program, run_fd, ready[1]);
+			become(program, p, ready[1]);
 		_exit(0);
 	}
 	close(ready[1]);
@@ -390,8 +423,11 @@ static enum runtime_status connect_once(int run_fd, int *ret_sock, bool *ret_nob
 	if (setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) != 0)
 		return runtime_fail(e, RUNTIME_SYSTEM, "clerk", NULL, "no time limit: %m");
 	s = clerk_ask(sock, nobody, &held, e);
-	/* Silence is not absence: a clerk that is stopped or slow holds what it holds. */
+	/* Silence is not absence: a clerk that is stopped or slow holds what it holds. Nor is a
+	 * no: it says that the clerk has no room for one more connection. */
 	*ret_nobody = s == RUNTIME_SYSTEM && errno != EAGAIN;
+	if (s == RUNTIME_REFUSED)
+		s = RUNTIME_SYSTEM;
 	if (s == RUNTIME_OK) {
 		*ret_sock = sock;
 		sock = -1;
@@ -417,7 +453,7 @@ enum runtime_status clerk_connect(const struct paths *p, const char *start, int 
 		if (!start)
 			return runtime_fail(reterr, RUNTIME_REFUSED, p->run, NULL,
 					    "no clerk runs");
-		s = start_clerk(start, p->run_fd, deadline, reterr);
+		s = start_clerk(start, p, deadline, reterr);
 		if (s != RUNTIME_OK)
 			return s;
 		/* Started, or beaten by one that is starting or ending at this moment. */

@@ -20,12 +20,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/clerk_log.h"
 #include "runtime/fault.h"
 
 #define SESSIONS_MAX 4096u
 #define CONNECTIONS_MAX 1024u
 #define FILTERS_MAX 64u
-#define SPARE_FDS 32u /* listener, lock, signals, and one message's descriptors */
+#define RECORDS_MAX 16u /* steps of sessions that one flush takes: the longest ones fit */
+#define SPARE_FDS 32u   /* listener, lock, signals, and one message's descriptors */
 
 struct session {
 	uint8_t id[SESSION_ID_BYTES];
@@ -40,7 +42,16 @@ struct filter {
 	int fd;
 };
 
+/* Somebody who is answered once the log is durable. */
+struct waiting {
+	int sock;
+	int64_t index;
+};
+
 struct clerk {
+	struct clerk_log *log;
+	struct waiting waiting[RECORDS_MAX];
+	size_t n_waiting;
 	struct session sessions[SESSIONS_MAX];
 	size_t n_sessions;
 	struct filter filters[FILTERS_MAX];
@@ -222,6 +233,37 @@ static bool do_drop(struct clerk *c, int sock, struct wire_message *m)
 	return answer(sock, WIRE_OK, 0);
 }
 
+/* One flush for all that came in the same turn. */
+static void answer_records(struct clerk *c)
+{
+	struct runtime_error e = { 0 };
+	enum runtime_status s;
+
+	if (c->n_waiting == 0)
+		return;
+	s = clerk_log_commit(c->log, &e);
+	fault_point("clerk.recorded");
+	for (size_t i = 0; i < c->n_waiting; i++) /* who hung up is seen in the next turn */
+		(void)(s == RUNTIME_OK
+			       ? answer(c->waiting[i].sock, WIRE_OK, c->waiting[i].index)
+			       : answer_no(c->waiting[i].sock, e.what));
+	c->n_waiting = 0;
+}
+
+static bool do_record(struct clerk *c, int sock, struct wire_message *m)
+{
+	struct runtime_error e;
+	int64_t index;
+
+	if (c->n_waiting == RECORDS_MAX)
+		answer_records(c);
+	if (clerk_log_record(c->log, m->id, (enum wire_record)m->a, &index, &e) != RUNTIME_OK)
+		return answer_no(sock, e.what);
+	fault_point("clerk.record");
+	c->waiting[c->n_waiting++] = (struct waiting){ .sock = sock, .index = index };
+	return true;
+}
+
 static struct filter *filter_find(struct clerk *c, int64_t hash)
 {
 	for (size_t i = 0; i < c->n_filters; i++)
@@ -278,6 +320,7 @@ static bool (*const handlers[WIRE_TYPES])(struct clerk *, int, struct wire_messa
 	[WIRE_LOG] = do_log,
 	[WIRE_OVER] = do_over,
 	[WIRE_DROP] = do_drop,
+	[WIRE_RECORD] = do_record,
 	[WIRE_FILTER_PUT] = do_filter_put,
 	[WIRE_FILTER_GET] = do_filter_get,
 };
@@ -316,7 +359,7 @@ static void accept_one(struct clerk *c)
 /* When the loop must look again without being called: -1 is never. */
 static int wait_ms(const struct clerk *c, int64_t now, int64_t idle_ms)
 {
-	int64_t next = INT64_MAX;
+	int64_t next = clerk_log_due(c->log);
 
 	for (size_t i = 0; i < c->n_sessions; i++)
 		if (c->sessions[i].until && c->sessions[i].until < next)
@@ -349,6 +392,7 @@ static bool turn(struct clerk *c, int64_t idle_ms)
 		close(c->connections[i - 1]);
 		c->connections[i - 1] = c->connections[--c->n_connections];
 	}
+	answer_records(c);
 	if (polled[1].revents)
 		accept_one(c);
 	c->active = now_ms();
@@ -363,6 +407,8 @@ static void loop(struct clerk *c, int64_t idle_ms)
 		int64_t now = now_ms();
 
 		sessions_expire(c, now);
+		if (clerk_log_due(c->log) <= now)
+			clerk_log_publish(c->log);
 		if (c->held == 0 && c->n_connections == 0 && now - c->active >= idle_ms)
 			break;
 	}
@@ -430,7 +476,7 @@ static enum runtime_status lock_root(int run_fd, int *ret_lock, bool *ret_other,
 	return RUNTIME_OK;
 }
 
-enum runtime_status clerk_serve(int run_fd, int ready, unsigned idle_s,
+enum runtime_status clerk_serve(int run_fd, int sessions_fd, int ready, unsigned idle_s,
 				struct runtime_error *reterr)
 {
 	static struct clerk c; /* zero: no session, no filter, no connection */
@@ -445,12 +491,17 @@ enum runtime_status clerk_serve(int run_fd, int ready, unsigned idle_s,
 	if (s != RUNTIME_OK || other)
 		return s;
 	fault_point("clerk.locked");
+	c.log = clerk_log_start(sessions_fd);
+	if (!c.log)
+		return failed(reterr, "memory");
 	c.signals = signals_open();
 	if (c.signals < 0)
 		return failed(reterr, "signals");
 	s = wire_listen(run_fd, CLERK_SOCKET, &c.listener, reterr);
-	if (s != RUNTIME_OK)
+	if (s != RUNTIME_OK) {
+		clerk_log_end(c.log);
 		return s;
+	}
 	fault_point("clerk.listening");
 	/* Whoever started this clerk may be gone by now; it serves the others all the same. */
 	signal(SIGPIPE, SIG_IGN);
@@ -460,6 +511,7 @@ enum runtime_status clerk_serve(int run_fd, int ready, unsigned idle_s,
 	}
 
 	loop(&c, (int64_t)idle_s * 1000);
+	clerk_log_end(c.log);
 
 	/* The name goes while the lock is held, so it is not a successor's. Whoever is in
 	 * the backlog by now is cut off unanswered, and asks the next clerk. */

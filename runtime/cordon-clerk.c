@@ -98,10 +98,21 @@ static enum runtime_status serve(unsigned idle, struct runtime_error *e)
 	if (s != RUNTIME_OK)
 		return s;
 	if (fstat(CLERK_RUN_FD, &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||
-	    fstat(CLERK_READY_FD, &st) != 0 || !S_ISFIFO(st.st_mode))
+	    fstat(CLERK_SESSIONS_FD, &st) != 0 || !S_ISDIR(st.st_mode) ||
+	    st.st_uid != geteuid() || fstat(CLERK_READY_FD, &st) != 0 || !S_ISFIFO(st.st_mode))
 		return runtime_fail(e, RUNTIME_MALFORMED, "--serve", "leave --serve out",
 				    "is for a clerk that cordon starts");
-	return clerk_serve(CLERK_RUN_FD, CLERK_READY_FD, idle, e);
+	return clerk_serve(CLERK_RUN_FD, CLERK_SESSIONS_FD, CLERK_READY_FD, idle, e);
+}
+
+/* Where a clerk that cordon starts has them; neither overwrites the other on its way. */
+static bool place_folders(const struct paths *p)
+{
+	int run = fcntl(p->run_fd, F_DUPFD_CLOEXEC, CLERK_SESSIONS_FD + 1);
+	int sessions = fcntl(p->sessions_fd, F_DUPFD_CLOEXEC, CLERK_SESSIONS_FD + 1);
+
+	return run >= 0 && sessions >= 0 && dup2(run, CLERK_RUN_FD) >= 0 &&
+	       dup2(sessions, CLERK_SESSIONS_FD) >= 0;
 }
 
 static enum runtime_status by_hand(const struct options *o, struct runtime_error *e)
@@ -115,12 +126,12 @@ static enum runtime_status by_hand(const struct options *o, struct runtime_error
 	if (!o->foreground) {
 		s = clerk_connect(&p, "/proc/self/exe", &sock, e);
 		closep(&sock);
-	} else if (dup2(p.run_fd, CLERK_RUN_FD) < 0) {
+	} else if (!place_folders(&p)) {
 		s = runtime_fail(e, RUNTIME_SYSTEM, p.run, NULL, "no descriptor: %m");
 	} else {
-		s = seclude(CLERK_RUN_FD + 1, e);
+		s = seclude(CLERK_SESSIONS_FD + 1, e);
 		if (s == RUNTIME_OK)
-			s = clerk_serve(CLERK_RUN_FD, -1, o->idle, e);
+			s = clerk_serve(CLERK_RUN_FD, CLERK_SESSIONS_FD, -1, o->idle, e);
 		return s; /* the paths' descriptors were closed among the others */
 	}
 	paths_close(&p);

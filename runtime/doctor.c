@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <linux/landlock.h>
 #include <linux/mount.h>
 #include <linux/seccomp.h>
@@ -22,7 +23,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "memscrub/memscrub.h"
 #include "runtime/cgroup.h"
+#include "runtime/dirty.h"
 #include "runtime/runtime.h"
 #include "runtime/verb.h"
 
@@ -396,133 +399,53 @@ static void probe_tdx(const struct check *c, struct doctor_finding *f)
 
 /* ---- scrub ----------------------------------------------------------------------- */
 
-/* The default that was compiled in, where the distribution keeps its configuration. */
-static enum doctor_result default_of(const char *line)
+/* What the kernel does by itself, and where else copies of memory can come to be. */
+static void probe_floor(const struct check *c, struct doctor_finding *f)
 {
-	enum doctor_result r = DOCTOR_UNKNOWN;
-	char path[128], *text = NULL;
-	struct utsname u;
-	size_t size = 0;
-	FILE *config;
+	static const enum doctor_result good[] = { [SCRUB_UNKNOWN] = DOCTOR_UNKNOWN,
+						   [SCRUB_NO] = DOCTOR_WEAKER,
+						   [SCRUB_YES] = DOCTOR_OK };
+	static const enum doctor_result bad[] = { [SCRUB_UNKNOWN] = DOCTOR_UNKNOWN,
+						  [SCRUB_NO] = DOCTOR_OK,
+						  [SCRUB_YES] = DOCTOR_WEAKER };
+	enum scrub_floor_fact fact = (enum scrub_floor_fact)c->what;
+	struct scrub_floor floor;
 
-	if (uname(&u) != 0)
-		return r;
-	snprintf(path, sizeof(path), "/boot/config-%s", u.release);
-	config = fopen(path, "re");
-	if (!config)
-		return r;
-	r = DOCTOR_WEAKER;
-	while (r != DOCTOR_OK && getline(&text, &size, config) > 0)
-		if (has_word(text, line, "\n"))
-			r = DOCTOR_OK;
-	free(text);
-	fclose(config);
-	return r;
+	scrub_floor_read("", &floor);
+	say(f,
+	    fact < FLOOR_SWAP ? good[floor.facts[fact].answer] : bad[floor.facts[fact].answer],
+	    "%s", floor.facts[fact].why);
 }
 
-static void probe_init_on_free(const struct check *c, struct doctor_finding *f)
+/* Some tenant's bytes went back to free memory unwiped, and nobody swept since. */
+static void probe_dirty(const struct check *c, struct doctor_finding *f)
 {
-	char line[4096];
+	struct paths p = { .sessions_fd = -1, .run_fd = -1 };
+	struct runtime_error e = { .what = "" };
+	char by[DIRTY_BY] = "";
+	bool stands = false;
+	enum runtime_status s = paths_open(c->root, false, &p, &e);
 
-	(void)c;
-	if (!read_text("/proc/cmdline", line, sizeof(line)))
-		say(f, DOCTOR_UNKNOWN, "/proc/cmdline cannot be read");
-	else if (has_word(line, "page_poison=1", " ")) /* it takes precedence where compiled */
-		say(f, DOCTOR_UNKNOWN, "page_poison=1 may have switched it off");
-	else if (has_word(line, "init_on_free=1", " ") ||
-		 has_word(line, "init_on_free=on", " "))
-		say(f, DOCTOR_OK, "asked for on the kernel's command line");
-	else if (has_word(line, "init_on_free=0", " ") ||
-		 has_word(line, "init_on_free=off", " "))
-		say(f, DOCTOR_WEAKER, "switched off on the kernel's command line");
-	else if (default_of("CONFIG_INIT_ON_FREE_DEFAULT_ON=y") == DOCTOR_OK)
-		say(f, DOCTOR_OK, "the kernel's default");
-	else if (default_of("CONFIG_INIT_ON_FREE_DEFAULT_ON=y") == DOCTOR_WEAKER)
-		say(f, DOCTOR_WEAKER, "off: freed pages keep their bytes");
+	/* To no tenant's plan in particular: every mark counts. */
+	if (s == RUNTIME_OK && p.sessions_fd >= 0)
+		s = dirty_stands(p.sessions_fd, "", false, &stands, by, &e);
+	if (s != RUNTIME_OK)
+		say(f, DOCTOR_UNKNOWN, "%s: %s", e.where, e.what);
+	else if (stands)
+		say(f, DOCTOR_WEAKER, "%s gave memory back unwiped", by);
 	else
-		say(f, DOCTOR_UNKNOWN, "not on the command line; the kernel's default %s",
-		    access("/proc/config.gz", F_OK) == 0
-			    ? "is in /proc/config.gz (CONFIG_INIT_ON_FREE_DEFAULT_ON)"
-			    : "does not show");
+		say(f, DOCTOR_OK, "no session gave memory back unwiped since a sweep");
+	paths_close(&p);
 }
 
-static void probe_swap(const struct check *c, struct doctor_finding *f)
+/* Who shares memory with whom must be known before any of it is wiped. */
+static void probe_kcmp(const struct check *c, struct doctor_finding *f)
 {
-	char text[4096];
-	unsigned areas = 0;
-
 	(void)c;
-	if (!read_text("/proc/swaps", text, sizeof(text))) {
-		if (errno == ENOENT)
-			say(f, DOCTOR_OK, "not compiled into this kernel");
-		else
-			say(f, DOCTOR_UNKNOWN, "/proc/swaps: %s", strerror(errno));
-		return;
-	}
-	for (const char *line = strchr(text, '\n'); line; line = strchr(line + 1, '\n'))
-		areas++;
-	if (areas)
-		say(f, DOCTOR_WEAKER, "%u areas: memory may reach a disk", areas);
+	if (syscall(SYS_kcmp, getpid(), getpid(), KCMP_VM, 0, 0) == 0)
+		say(f, DOCTOR_OK, "the kernel says who shares memory");
 	else
-		say(f, DOCTOR_OK, "none");
-}
-
-static void probe_ksm(const struct check *c, struct doctor_finding *f)
-{
-	char run[8];
-
-	(void)c;
-	if (!read_text("/sys/kernel/mm/ksm/run", run, sizeof(run)))
-		say(f, errno == ENOENT ? DOCTOR_OK : DOCTOR_UNKNOWN, "%s",
-		    errno == ENOENT ? "not compiled into this kernel" : strerror(errno));
-	else if (strcmp(run, "1") == 0)
-		say(f, DOCTOR_WEAKER, "on: equal pages of two tenants become one");
-	else
-		say(f, DOCTOR_OK, "off");
-}
-
-static void probe_thp(const struct check *c, struct doctor_finding *f)
-{
-	char words[64];
-
-	(void)c;
-	if (!read_text("/sys/kernel/mm/transparent_hugepage/enabled", words, sizeof(words)))
-		say(f, errno == ENOENT ? DOCTOR_OK : DOCTOR_UNKNOWN, "%s",
-		    errno == ENOENT ? "not compiled into this kernel" : strerror(errno));
-	else if (has_word(words, "[always]", " "))
-		say(f, DOCTOR_WEAKER, "always: collapsing leaves older copies in freed pages");
-	else
-		say(f, DOCTOR_OK, "%s", words);
-}
-
-static void probe_kdump(const struct check *c, struct doctor_finding *f)
-{
-	char loaded[8];
-
-	(void)c;
-	if (!read_text("/sys/kernel/kexec_crash_loaded", loaded, sizeof(loaded)) &&
-	    !read_text("/sys/kernel/kexec/crash_loaded", loaded, sizeof(loaded)))
-		say(f, errno == ENOENT ? DOCTOR_OK : DOCTOR_UNKNOWN, "%s",
-		    errno == ENOENT ? "not compiled into this kernel" : strerror(errno));
-	else if (strcmp(loaded, "0") == 0)
-		say(f, DOCTOR_OK, "no crash kernel is loaded");
-	else
-		say(f, DOCTOR_WEAKER,
-		    "a crash kernel is loaded: a panic writes all memory to disk");
-}
-
-static void probe_core_pattern(const struct check *c, struct doctor_finding *f)
-{
-	char pattern[160];
-
-	(void)c;
-	if (!read_text("/proc/sys/kernel/core_pattern", pattern, sizeof(pattern)))
-		say(f, DOCTOR_UNKNOWN, "/proc/sys/kernel/core_pattern: %s", strerror(errno));
-	else if (pattern[0] == '|')
-		say(f, DOCTOR_WEAKER, "a host program gets the memory of what crashes: %s",
-		    pattern);
-	else
-		say(f, DOCTOR_OK, "files, which a limit can forbid: %s", pattern);
+		say(f, DOCTOR_MISSING, "kcmp: %s", strerror(errno));
 }
 
 /* A file system without a mount: it is gone with its descriptor. */
@@ -596,17 +519,31 @@ static const struct check checks[] = {
 	{ "kvm",             DOCTOR_ATTEST,  false, probe_kvm, GUEST_MEND, 0, 0 },
 	{ "sev-snp",         DOCTOR_ATTEST,  false, probe_sev_snp, GUEST_MEND, 0, 0 },
 	{ "tdx",             DOCTOR_ATTEST,  false, probe_tdx, GUEST_MEND, 0, 0 },
-	{ "init-on-free",    DOCTOR_SCRUB,   false, probe_init_on_free,
-	  "boot with init_on_free=1", 0, 0 },
-	{ "swap",            DOCTOR_SCRUB,   false, probe_swap, "swapoff -a, or encrypt it", 0, 0 },
-	{ "ksm",             DOCTOR_SCRUB,   false, probe_ksm,
-	  "write 2 to /sys/kernel/mm/ksm/run", 0, 0 },
-	{ "huge-pages",      DOCTOR_SCRUB,   false, probe_thp,
-	  "write madvise to /sys/kernel/mm/transparent_hugepage/enabled", 0, 0 },
-	{ "crash-dump",      DOCTOR_SCRUB,   false, probe_kdump,
-	  "unload the crash kernel (kexec -p -u)", 0, 0 },
-	{ "core-pattern",    DOCTOR_SCRUB,   false, probe_core_pattern,
-	  "set kernel.core_pattern=core", 0, 0 },
+	{ "init-on-free",    DOCTOR_SCRUB,   false, probe_floor,
+	  "boot with init_on_free=1", FLOOR_INIT_ON_FREE, 0 },
+	{ "init-on-alloc",   DOCTOR_SCRUB,   false, probe_floor,
+	  "boot with init_on_alloc=1", FLOOR_INIT_ON_ALLOC, 0 },
+	{ "host-clean",      DOCTOR_SCRUB,   false, probe_dirty,
+	  "sweep free memory with `cordon recover --sweep`", 0, 0 },
+	{ "swap",            DOCTOR_SCRUB,   false, probe_floor,
+	  "swapoff -a, or encrypt it", FLOOR_SWAP, 0 },
+	{ "zswap",           DOCTOR_SCRUB,   false, probe_floor,
+	  "write N to /sys/module/zswap/parameters/enabled", FLOOR_ZSWAP, 0 },
+	{ "zram",            DOCTOR_SCRUB,   false, probe_floor,
+	  "swapoff the zram devices and reset them", FLOOR_ZRAM, 0 },
+	{ "ksm",             DOCTOR_SCRUB,   false, probe_floor,
+	  "write 2 to /sys/kernel/mm/ksm/run", FLOOR_KSM, 0 },
+	{ "huge-pages",      DOCTOR_SCRUB,   false, probe_floor,
+	  "write never to /sys/kernel/mm/transparent_hugepage/enabled", FLOOR_THP, 0 },
+	{ "hugetlb-pool",    DOCTOR_SCRUB,   false, probe_floor,
+	  "write 0 to /proc/sys/vm/nr_hugepages where no guest needs it", FLOOR_HUGETLB, 0 },
+	{ "crash-dump",      DOCTOR_SCRUB,   false, probe_floor,
+	  "unload the crash kernel (kexec -p -u)", FLOOR_CRASH_KERNEL, 0 },
+	{ "hibernation",     DOCTOR_SCRUB,   false, probe_floor,
+	  "boot with nohibernate", FLOOR_HIBERNATION, 0 },
+	{ "core-pattern",    DOCTOR_SCRUB,   false, probe_floor,
+	  "set kernel.core_pattern=core", FLOOR_CORE_PIPE, 0 },
+	{ "kcmp",            DOCTOR_SCRUB,   true,  probe_kcmp, KERNEL_MEND, 0, 0 },
 	{ "tmpfs-noswap",    DOCTOR_SCRUB,   false, probe_noswap,
 	  "use a kernel from 6.4 on, and run as root", 0, 0 },
 	{ "memfd",           DOCTOR_SCRUB,   true,  probe_memfd, KERNEL_MEND, 0, 0 },

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #ifdef CORDON_FAULT_POINTS
@@ -21,6 +22,14 @@ static inline void fault_point(const char *name)
 		raise(SIGSTOP);
 }
 
+/* Whether a test wants a behaviour changed by that name (CORDON_FAULT). */
+static inline bool fault_set(const char *name)
+{
+	const char *wanted = getenv("CORDON_FAULT");
+
+	return wanted && strcmp(wanted, name) == 0;
+}
+
 /* What a keeper is started with: the caller's secrets in it would live on in a process
  * that the sandbox descends from. */
 static inline char **keeper_environment(void)
@@ -29,6 +38,7 @@ static inline char **keeper_environment(void)
 }
 #else
 #define fault_point(name) ((void)0)
+#define fault_set(name) false
 
 static inline char **keeper_environment(void)
 {

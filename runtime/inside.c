@@ -36,7 +36,6 @@ bool inside_send(int sock, const struct inside_message *m, const int *fds, size_
 	struct iovec iov = { .iov_base = &copy, .iov_len = sizeof(copy) };
 	struct msghdr h = { .msg_iov = &iov, .msg_iovlen = 1 };
 	union control c = { .bytes = { 0 } };
-	ssize_t n;
 
 	if (n_fds) {
 		struct cmsghdr *cm = &c.align;
@@ -48,10 +47,9 @@ bool inside_send(int sock, const struct inside_message *m, const int *fds, size_
 		cm->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
 		memcpy(CMSG_DATA(cm), fds, sizeof(int) * n_fds);
 	}
-	do
-		n = sendmsg(sock, &h, MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	return n == (ssize_t)sizeof(copy);
+	/* Not tried again: neither side has a signal handler that could interrupt it, and the
+	 * workload's own filter may answer EINTR for ever. */
+	return sendmsg(sock, &h, MSG_NOSIGNAL) == (ssize_t)sizeof(copy);
 }
 
 bool inside_receive(int sock, struct inside_message *ret, int ret_fds[static INSIDE_FDS],
@@ -66,15 +64,24 @@ bool inside_receive(int sock, struct inside_message *ret, int ret_fds[static INS
 	ssize_t n;
 
 	*ret_n = 0;
+	/* ECONNRESET is told once, when the other side ended without reading all that was
+	 * sent to it; its last word is read after that. */
 	do
 		n = recvmsg(sock, &h, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	for (struct cmsghdr *cm = n > 0 ? CMSG_FIRSTHDR(&h) : NULL; cm;
 	     cm = CMSG_NXTHDR(&h, cm))
 		if (cm->cmsg_level == SOL_SOCKET && cm->cmsg_type == SCM_RIGHTS) {
 			*ret_n = (cm->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 			memcpy(ret_fds, CMSG_DATA(cm), *ret_n * sizeof(int));
 		}
+	/* Memory that was not handed over whole could not be wiped whole. */
+	if (n > 0 && (h.msg_flags & MSG_CTRUNC)) {
+		while (*ret_n > 0)
+			close(ret_fds[--*ret_n]);
+		errno = EMFILE;
+		return false;
+	}
 	if (n >= 0 && n != (ssize_t)sizeof(*ret))
 		errno = 0;
 	return n == (ssize_t)sizeof(*ret);

@@ -736,6 +736,11 @@ enum session_state journal_writer_state(const struct journal_writer *w)
 	return w->state;
 }
 
+size_t journal_room(const struct journal_writer *w)
+{
+	return w->used < FACT_SLOTS ? FACT_SLOTS - w->used : 0;
+}
+
 void journal_close(struct journal_writer *w)
 {
 	if (!w)

@@ -132,4 +132,5 @@ __attribute__((warn_unused_result)) enum runtime_status
 journal_note_all(struct journal_writer *w, const struct journal_fact *facts, size_t n,
 		 struct runtime_error *reterr);
 enum session_state journal_writer_state(const struct journal_writer *w);
-void journal_close(struct journal_writer *w); /* accepts NULL */
+size_t journal_room(const struct journal_writer *w); /* facts that it still takes */
+void journal_close(struct journal_writer *w);        /* accepts NULL */

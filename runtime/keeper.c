@@ -21,13 +21,6 @@
 #define LOST_CLI_GRACE_MS 5000
 #define CLERK_RETRY_MS 1000
 
-#define NEVER_RAN                                                                              \
-	"the workload never ran; nothing was wiped of what was prepared for it: "              \
-	"this build cannot scrub"
-#define NOT_SCRUBBED                                                                           \
-	"nothing was wiped: this build cannot scrub, so the memory that was freed may "        \
-	"still hold the tenant's bytes"
-
 static int64_t now_ms(void)
 {
 	struct timespec t;
@@ -70,7 +63,7 @@ static enum runtime_status take_order(struct keeper *k, int stdio[3], struct run
 	if (s != RUNTIME_OK || closed)
 		return closed ? runtime_fail(e, RUNTIME_SYSTEM, "control", "", "no order came")
 			      : s;
-	if (m.type != WIRE_START || m.n_fds != 6) {
+	if (m.type != WIRE_START || m.n_fds < 6) {
 		wire_close_fds(&m);
 		return runtime_fail(e, RUNTIME_MALFORMED, "control", "",
 				    "not an order to start");
@@ -81,6 +74,7 @@ static enum runtime_status take_order(struct keeper *k, int stdio[3], struct run
 	memcpy(stdio, m.fds + 1, 3 * sizeof(stdio[0]));
 	k->paths.sessions_fd = m.fds[4];
 	k->paths.run_fd = m.fds[5];
+	k->receipt = m.n_fds > 6 ? m.fds[6] : -1;
 	s = read_plan(m.fds[0], &k->plan, e);
 	close(m.fds[0]);
 	return s;
@@ -135,10 +129,27 @@ static void hold_again(struct keeper *k)
 		keeper_hold(k, &ignored) == RUNTIME_OK ? 0 : now_ms() + CLERK_RETRY_MS;
 }
 
+enum runtime_status keeper_record(struct keeper *k, enum wire_record what,
+				  struct runtime_error *reterr)
+{
+	enum runtime_status s = RUNTIME_SYSTEM;
+	int64_t index;
+
+	if (k->clerk >= 0)
+		s = clerk_record(k->clerk, k->id, what, &index, reterr);
+	if (s == RUNTIME_OK || s == RUNTIME_REFUSED)
+		return s;
+	hold_again(k);
+	if (k->clerk < 0)
+		return runtime_fail(reterr, RUNTIME_SYSTEM, "audit log",
+				    "`cordon recover` tries again",
+				    "no clerk answers, and none could be started");
+	return clerk_record(k->clerk, k->id, what, &index, reterr);
+}
+
 /* ---- ends ------------------------------------------------------------------------ */
 
-/* From STOPPING on a failed write is kept in memory by the journal and never stops us. */
-static void move(struct keeper *k, enum session_event ev, const char *why)
+void keeper_move(struct keeper *k, enum session_event ev, const char *why)
 {
 	struct runtime_error ignored;
 
@@ -169,7 +180,7 @@ static void stop(struct keeper *k, int64_t grace_ms, const char *why)
 		signal_workload(k, SIGTERM);
 		signal_workload(k, SIGCONT); /* a stopped one could not end */
 		if (journal_writer_state(k->journal) == SESSION_RUNNING)
-			move(k, EV_ENDING, why);
+			keeper_move(k, EV_ENDING, why);
 		fault_point("stopping");
 	}
 	if (!k->kill_at || at < k->kill_at) /* a shorter grace than before wins */
@@ -314,7 +325,7 @@ static void watch(struct keeper *k)
 		more = tracer_pump(&k->launcher.tracer);
 		if (k->launcher.tracer.workload_gone &&
 		    journal_writer_state(k->journal) == SESSION_RUNNING)
-			move(k, EV_ENDING, "the workload ended");
+			keeper_move(k, EV_ENDING, "the workload ended");
 		if (p[1].revents)
 			hear_control(k);
 		if (p[2].revents)
@@ -328,57 +339,7 @@ static void watch(struct keeper *k)
 		pump_output(k);
 }
 
-/* ---- the end --------------------------------------------------------------------- */
-
-static void clean_up(struct keeper *k)
-{
-	char sock[SESSION_SOCKET], kills[64];
-	struct runtime_error e;
-
-	if (k->cgroup_made && cgroup_oom_kills(&k->cgroup)) {
-		snprintf(kills, sizeof(kills), "%u killed at the memory limit",
-			 cgroup_oom_kills(&k->cgroup));
-		best_effort(journal_note(k->journal, "oom", kills, &e));
-	}
-	for (size_t i = 0; k->cgroup_made && i < k->cgroup.n; i++)
-		if (cgroup_remove(k->cgroup.dirs[i].path, &e) != RUNTIME_OK)
-			best_effort(journal_note(k->journal, "left-behind",
-						 k->cgroup.dirs[i].path, &e));
-	if (k->listener >= 0) {
-		session_socket(k->id, sock);
-		(void)unlinkat(k->paths.run_fd, sock, 0);
-	}
-}
-
-/* From the last task's death, or from a refusal, to the final state. */
-static void finish(struct keeper *k, const char *refused)
-{
-	struct runtime_error ignored;
-	char why[JOURNAL_VALUE];
-
-	switch (journal_writer_state(k->journal)) {
-	case SESSION_NONE:
-		move(k, EV_HOLD_FAILED, refused);
-		break;
-	case SESSION_PREPARED:
-		move(k, EV_REFUSED, refused);
-		break;
-	case SESSION_RUNNING:
-		move(k, EV_ENDING, refused ? refused : "the workload ended");
-		/* fall through */
-	default:
-		move(k, EV_GONE, "no process of the session is left");
-	}
-	fault_point("scrubbing");
-	clean_up(k);
-	fault_point("cleaned");
-	best_effort(journal_note(k->journal, "assurance", "none/none", &ignored));
-	snprintf(why, sizeof(why), "%s", refused ? NEVER_RAN : NOT_SCRUBBED);
-	move(k, EV_RESIDUE, why);
-	fault_point("final");
-	if (k->clerk >= 0)
-		best_effort(clerk_ended(k->clerk, k->id, &ignored));
-}
+/* ---- the whole session ----------------------------------------------------------- */
 
 static void put_words(char *to, size_t size, const struct runtime_error *e)
 {
@@ -393,7 +354,7 @@ static int fail_session(struct keeper *k, int exit_code, const struct runtime_er
 	put_words(m.text, sizeof(m.text), e);
 	launcher_end(&k->launcher);
 	if (k->journal)
-		finish(k, m.text);
+		keeper_finish(k, m.text);
 	tell(k, &m);
 	return 1;
 }
@@ -412,8 +373,7 @@ static int run_session(struct keeper *k, int stdio[3])
 {
 	struct wire_message ended = { .type = WIRE_ENDED };
 	struct runtime_error e = { 0 };
-	enum runtime_status s = keeper_admit_plan(k->plan, &e);
-	char status[16];
+	enum runtime_status s = keeper_admit_plan(k, &e);
 
 	if (s == RUNTIME_OK)
 		s = keeper_begin(k, &e);
@@ -429,14 +389,11 @@ static int run_session(struct keeper *k, int stdio[3])
 	tell_running(k);
 	watch(k);
 	fault_point("gone");
-	ended.a =
-		k->launcher.tracer.workload_gone ? k->launcher.tracer.workload_status : SIGKILL;
-	snprintf(status, sizeof(status), "%d", (int)ended.a);
-	best_effort(journal_note(k->journal, "status", status, &e));
-	finish(k, NULL);
+	ended.a = keeper_wait_status(k);
+	keeper_finish(k, NULL);
 	launcher_end(&k->launcher);
 	ended.b = journal_writer_state(k->journal);
-	snprintf(ended.text, sizeof(ended.text), "%s", NOT_SCRUBBED);
+	snprintf(ended.text, sizeof(ended.text), "%s", k->said);
 	tell(k, &ended);
 	return 0;
 }
@@ -467,6 +424,7 @@ static bool harden(void)
 int keeper_main(void)
 {
 	static struct keeper k = { .control = KEEPER_CONTROL,
+				   .receipt = -1,
 				   .listener = -1,
 				   .clerk = -1,
 				   .uid_lock = -1,

@@ -7,7 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "runtime/files.h"
+#include "memscrub/memscrub.h"
+#include "runtime/dirty.h"
 
 static enum runtime_status refuse(struct runtime_error *e, const char *where, const char *hint,
 				  const char *what)
@@ -28,7 +29,7 @@ static enum runtime_status check_plan(const struct policy_plan *p, struct runtim
 			      "this build gives a sandbox no network but its own loopback");
 	if (p->witness == POLICY_WITNESS_REQUIRED)
 		return refuse(e, "audit.witness", "write witness: optional",
-			      "this build keeps no audit log that could be witnessed");
+			      "no witness signs this host's audit log");
 	if (p->n_hooks)
 		return refuse(e, "hooks", "leave them out", "no hook is allowed on this host");
 	if (p->root_writable)
@@ -37,32 +38,48 @@ static enum runtime_status check_plan(const struct policy_plan *p, struct runtim
 	return RUNTIME_OK;
 }
 
-/* init_on_free has no file of its own: the command line is the evidence that there is. */
-static bool init_on_free(void)
+/* Another tenant's bytes may lie in free memory: whoever asks for more than none of its own
+ * to lie there must not be told that the host can do it. */
+static enum runtime_status check_dirty(const struct keeper *k, bool zeroing,
+				       struct runtime_error *e)
 {
-	char line[4096];
+	char by[DIRTY_BY];
+	bool stands;
+	enum runtime_status s =
+		dirty_stands(k->paths.sessions_fd, k->plan->tenant, zeroing, &stands, by, e);
 
-	return file_read_text(AT_FDCWD, "/proc/cmdline", line, sizeof(line)) > 0 &&
-	       strstr(line, "init_on_free=1") && !strstr(line, "page_poison=1");
+	if (s == RUNTIME_OK && stands)
+		s = runtime_fail(
+			e, RUNTIME_REFUSED, "scrub.kernel",
+			"sweep free memory (`cordon recover --sweep`), or restart the host "
+			"with init_on_free=1",
+			"this host is dirty: %s gave memory back unwiped", by);
+	return s;
 }
 
-static enum runtime_status check_scrub(const struct policy_plan *p, struct runtime_error *e)
+static enum runtime_status check_scrub(const struct keeper *k, struct runtime_error *e)
 {
-	if (p->kernel == POLICY_KERNEL_KERNEL && !init_on_free())
-		return refuse(e, "scrub.kernel",
-			      "boot the host with init_on_free=1, or write kernel: none",
-			      "the kernel does not clear freed memory on this boot");
-	if (p->kernel == POLICY_KERNEL_SWEPT)
-		return refuse(e, "scrub.kernel", "write kernel: none or kernel: kernel",
-			      "this build cannot sweep free memory");
-	return RUNTIME_OK;
+	struct scrub_floor floor;
+	char why[256];
+	bool zeroing;
+
+	if (k->plan->kernel == POLICY_KERNEL_NONE)
+		return RUNTIME_OK;
+	scrub_floor_read("", &floor);
+	zeroing = scrub_floor_kernel(&floor, why);
+	if (k->plan->kernel == POLICY_KERNEL_KERNEL && !zeroing)
+		return runtime_fail(e, RUNTIME_REFUSED, "scrub.kernel",
+				    "boot the host with init_on_free=1, or write kernel: none",
+				    "the kernel does not zero freed memory on this boot: %s",
+				    why);
+	return check_dirty(k, zeroing, e);
 }
 
-enum runtime_status keeper_admit_plan(const struct policy_plan *p, struct runtime_error *reterr)
+enum runtime_status keeper_admit_plan(const struct keeper *k, struct runtime_error *reterr)
 {
-	enum runtime_status s = check_plan(p, reterr);
+	enum runtime_status s = check_plan(k->plan, reterr);
 
-	return s == RUNTIME_OK ? check_scrub(p, reterr) : s;
+	return s == RUNTIME_OK ? check_scrub(k, reterr) : s;
 }
 
 static bool journal_live(const struct journal *j)

@@ -1,6 +1,7 @@
 /*
- * runtime/keeper_internal.h - the inside of a keeper, for its three files: keeper.c (from
- * order to end), keeper_admit.c (may it start), keeper_start.c (up to RUNNING).
+ * runtime/keeper_internal.h - the inside of a keeper, for its four files: keeper.c (from
+ * order to end), keeper_admit.c (may it start), keeper_start.c (up to RUNNING),
+ * keeper_end.c (what becomes of its memory).
  */
 #pragma once
 
@@ -8,6 +9,7 @@
 #include "runtime/fault.h"
 #include "runtime/journal.h"
 #include "runtime/launcher.h"
+#include "runtime/reaper.h"
 #include "runtime/wire.h"
 
 struct keeper {
@@ -17,16 +19,20 @@ struct keeper {
 	int uid_lock; /* -1 for a user */
 	int ring;     /* a detached session's output */
 	int out;      /* read end of its pipe */
+	int receipt;  /* where a copy of the receipt is wanted, or -1 */
 	struct paths paths;
 	uint8_t id[SESSION_ID_BYTES];
 	char name[64];
 	bool detached, stopping;
+	bool ran;                 /* the tenant's code may have */
+	char said[JOURNAL_VALUE]; /* the end in words */
 	struct policy_plan *plan;
 	struct journal_writer *journal;
 	struct cgroup cgroup;
 	bool cgroup_made;
 	struct launcher_spec spec;
 	struct launcher launcher;
+	struct reaper reaper;
 	int64_t kill_at;        /* ms, 0: none */
 	int64_t clerk_retry_at; /* ms, 0: connected */
 	struct journal_fact facts[24];
@@ -41,7 +47,7 @@ static inline void best_effort(enum runtime_status s)
 
 /* What a plan can say and this build or host cannot do is refused, never left out. */
 __attribute__((warn_unused_result)) enum runtime_status
-keeper_admit_plan(const struct policy_plan *p, struct runtime_error *reterr);
+keeper_admit_plan(const struct keeper *k, struct runtime_error *reterr);
 /* A label is unique among live sessions. The keeper's own journal exists already, so of two
  * that start at once at least one sees the other. */
 __attribute__((warn_unused_result)) enum runtime_status
@@ -53,9 +59,19 @@ keeper_begin(struct keeper *k, struct runtime_error *reterr);
 /* Limits, streams, sandbox, holds: everything but the workload. `stdio` is borrowed. */
 __attribute__((warn_unused_result)) enum runtime_status
 keeper_prepare(struct keeper *k, const int stdio[3], struct runtime_error *reterr);
-/* Filter, exec, read-back, RUNNING. */
+/* Checked, entered in the log, RUNNING. */
 __attribute__((warn_unused_result)) enum runtime_status
 keeper_start(struct keeper *k, struct runtime_error *reterr);
 /* Gives the clerk duplicates of everything that must outlive a keeper. */
 __attribute__((warn_unused_result)) enum runtime_status
 keeper_hold(struct keeper *k, struct runtime_error *reterr);
+/* From STOPPING on a failed write is kept in memory by the journal and never stops us. */
+void keeper_move(struct keeper *k, enum session_event ev, const char *why);
+/* The step is entered in the audit log, durably. A clerk that died is started again. */
+__attribute__((warn_unused_result)) enum runtime_status
+keeper_record(struct keeper *k, enum wire_record what, struct runtime_error *reterr);
+/* The wait status that the session ends with. */
+int keeper_wait_status(const struct keeper *k);
+/* From the last task's death, or from a refusal (in words), to the final state: scrub,
+ * receipt, log. */
+void keeper_finish(struct keeper *k, const char *refused);

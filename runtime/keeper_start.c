@@ -301,12 +301,18 @@ enum runtime_status keeper_prepare(struct keeper *k, const int stdio[3],
 		s = wire_listen(k->paths.run_fd, sock, &k->listener, reterr);
 	}
 	fault_point("limited");
+	/* Standard streams that were there before are not the session's to wipe. */
+	if (s == RUNTIME_OK)
+		s = reaper_init(&k->reaper, k->spec.stdio, 3, reterr);
 	if (s == RUNTIME_OK) {
 		k->spec.plan = k->plan;
 		k->spec.cgroup = &k->cgroup;
 		s = launcher_create(&k->spec, &k->launcher, reterr);
 	}
 	fault_point("built");
+	if (s == RUNTIME_OK)
+		s = reaper_start(&k->reaper, &k->launcher.tracer, k->launcher.tmpfs,
+				 k->launcher.n_tmpfs, reterr);
 	if (s == RUNTIME_OK)
 		s = keeper_hold(k, reterr);
 	fault_point("held");
@@ -321,17 +327,23 @@ enum runtime_status keeper_start(struct keeper *k, struct runtime_error *reterr)
 	fault_point("prepared");
 	/* The tracer must be able to read it, and its like-uid neighbours not us. */
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	if (s == RUNTIME_OK)
-		s = launcher_check(&k->launcher, reterr);
 	if (s == RUNTIME_OK) {
 		note_obtained(k);
 		s = write_facts(k, reterr);
 	}
+	/* Nothing runs that the log does not know of. */
+	if (s == RUNTIME_OK)
+		s = keeper_record(k, WIRE_RECORD_START, reterr);
+	fault_point("recorded");
+	if (s == RUNTIME_OK)
+		s = launcher_check(&k->launcher, reterr);
 	if (s == RUNTIME_OK)
 		s = journal_move(k->journal, EV_START, "confined, read back, started", reterr);
 	fault_point("started");
-	if (s == RUNTIME_OK)
+	if (s == RUNTIME_OK) {
+		k->ran = true;
 		launcher_start(&k->launcher);
+	}
 	fault_point("running");
 	return s;
 }

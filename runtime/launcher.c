@@ -228,6 +228,8 @@ static enum runtime_status take_messages(struct launcher *l, const struct launch
 
 	while (s == RUNTIME_OK && l->sock >= 0 && readable(l->sock)) {
 		if (!inside_receive(l->sock, &m, fds, &n)) {
+			if (errno)
+				s = fail(e, "setup", "cannot hear the sandbox");
 			closefd(&l->sock);
 		} else if (m.kind == INSIDE_READY && !l->n_tmpfs) {
 			s = keep_built(l, spec, &m, fds, n, e);

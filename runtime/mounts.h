@@ -8,10 +8,11 @@
  * privileged and in the sandbox's first process when it is not; mounts_enter() always
  * runs in that first process.
  *
- * Host view (plan.rootfs empty): a small tmpfs root with /usr read-only from the host, a
- * generated /etc, and nothing else of the host. Both views get /dev of six nodes and an
- * own devpts, /proc with process folders only, and one size-limited tmpfs whose folders
- * are /tmp, /run, /dev/shm and the home. Everything but those is read-only.
+ * Host view (plan.rootfs empty): a small tmpfs root with a generated /etc and, read-only
+ * from the host, /usr and four parts of /etc that belong to it: alternatives, ld.so.cache,
+ * ssl/certs and ssl/openssl.cnf. Nothing else is the host's. Both views get /dev of six
+ * nodes and an own devpts, /proc with process folders only, and one size-limited tmpfs
+ * whose folders are /tmp, /run, /dev/shm and the home. Everything but those is read-only.
  */
 #pragma once
 

@@ -14,7 +14,7 @@
 #define READBACK_NAMESPACES 8
 
 /* The first process too: once its filter is loaded it has given up everything. Waits for
- * that, a second at most. */
+ * that, a few seconds at most. */
 __attribute__((warn_unused_result)) enum runtime_status
 readback_first(pid_t pid, const struct launcher_spec *spec, struct runtime_error *reterr);
 

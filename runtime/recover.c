@@ -14,21 +14,28 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "policy/policy.h"
 #include "runtime/cgroup.h"
 #include "runtime/clerk.h"
+#include "runtime/dirty.h"
 #include "runtime/fault.h"
 #include "runtime/observe.h"
+#include "runtime/scrubbing.h"
 
 #define GONE_MS 5000 /* a killed process that is not gone by then hangs in the kernel */
 
 struct work {
 	const struct paths *paths;
-	const struct observer *observer;
+	struct observer *observer;
+	const char *clerk; /* its program */
 	struct journal *journal;
 	struct journal_writer *writer;
 	struct clerk_taken taken; /* what the clerk held of it */
 	struct recovered done;
 	uint8_t id[SESSION_ID_BYTES];
+	bool again;    /* it ended, and something of its end can be done better now */
+	bool unlogged; /* its journal says that its end is not in the log */
+	bool full; /* its journal had no room for the lines: its receipt knows none of them */
 };
 
 /* ---- processes ------------------------------------------------------------------- */
@@ -165,29 +172,207 @@ static enum runtime_status remove_cgroups(struct work *w)
 	return s;
 }
 
+/* ---- what is left of its memory --------------------------------------------------- */
+
+static bool ran(const struct journal *j)
+{
+	for (size_t i = 0; i < j->n_states; i++)
+		if (j->states[i].state == SESSION_RUNNING)
+			return true;
+	return false;
+}
+
+/* What its keeper wrote before it died, or else that it wrote nothing. */
+static void keep_line(struct receipt *r, const struct journal *j, enum place p)
+{
+	struct receipt_line l;
+
+	if (place_find(j, p, &l))
+		r->lines[r->n_lines++] = l;
+	else
+		scrubbing_none(r, p,
+			       "its keeper died: the kernel killed the workload and freed its "
+			       "memory, and nobody wiped it");
+}
+
+/* False: something that could not be wiped stays held. */
+static bool scrub_held(struct work *w, struct receipt *r)
+{
+	int mounts[WIRE_FDS], ring = -1;
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->taken.n; i++) {
+		if (w->taken.slots[i] == WIRE_SLOT_TMPFS)
+			mounts[n++] = w->taken.fds[i];
+		else if (w->taken.slots[i] == WIRE_SLOT_RING)
+			ring = w->taken.fds[i];
+	}
+	scrubbing_ring(r, ring);
+	if (n > 0)
+		return scrubbing_tmpfs(r, mounts, n);
+	keep_line(r, w->journal, PLACE_TMPFS);
+	return true;
+}
+
+static void scrub_kernel(struct work *w, struct receipt *r, bool old)
+{
+	struct runtime_error ignored;
+	int64_t marked;
+	bool swept = false, known;
+
+	if (old) {
+		scrubbing_no_kernel(r,
+				    "the host was restarted: what that boot did is not known");
+		return;
+	}
+	known = dirty_seen(w->paths->sessions_fd, &marked, &ignored) == RUNTIME_OK;
+	scrubbing_kernel(r, &swept);
+	if (swept && known &&
+	    dirty_clear(w->paths->sessions_fd, marked, &ignored) != RUNTIME_OK)
+		return; /* the mark stands on, which is on the safe side */
+}
+
+/* False: something that could not be wiped stays held. */
+static bool scrub(struct work *w, struct receipt *r, bool old)
+{
+	const struct journal_begin *b = &w->journal->begin;
+	bool wiped = true;
+
+	scrubbing_begin(r, b->held, b->kernel, ran(w->journal));
+	if (r->ran) {
+		keep_line(r, w->journal, PLACE_ANONYMOUS);
+		keep_line(r, w->journal, PLACE_SHARED);
+		wiped = scrub_held(w, r);
+	} else {
+		scrubbing_never_ran(r);
+	}
+	scrub_kernel(w, r, old);
+	return wiped;
+}
+
+static const char *behind_words(const char *s, unsigned n)
+{
+	for (; n > 0 && *s; n--) {
+		s += strcspn(s, " ");
+		s += *s == ' ';
+	}
+	return s;
+}
+
+/* Another try that came to the same end takes no room in the journal. A line's fourth word,
+ * the time that it took, is no news. */
+static bool fact_known(const struct journal *j, const struct journal_fact *f)
+{
+	const char *old = journal_fact(j, f->key), *now = f->value;
+	size_t same;
+
+	if (!old || strncmp(f->key, "scrub.", 6) != 0)
+		return old && strcmp(old, now) == 0;
+	same = (size_t)(behind_words(now, 3) - now);
+	return strncmp(old, now, same) == 0 &&
+	       strcmp(behind_words(old, 4), behind_words(now, 4)) == 0;
+}
+
+/* A journal that has no room for the lines must still come to its end: its receipt then
+ * says less than there was. */
+static enum runtime_status note_lines(struct work *w, const struct receipt *r)
+{
+	struct journal_fact facts[PLACES + 2] = { 0 }, news[PLACES + 2];
+	size_t n = scrubbing_facts(r, facts), n_news = 0;
+
+	snprintf(facts[n].key, sizeof(facts[n].key), "recovered");
+	snprintf(facts[n].value, sizeof(facts[n].value), "yes");
+	n++;
+	for (size_t i = 0; i < n; i++)
+		if (!fact_known(w->journal, &facts[i]))
+			news[n_news++] = facts[i];
+	w->full = n_news > journal_room(w->writer);
+	if (w->full || n_news == 0)
+		return RUNTIME_OK;
+	return journal_note_all(w->writer, news, n_news, &w->done.error);
+}
+
+static enum runtime_status mark_dirty(struct work *w, const struct receipt *r)
+{
+	if (!r->ran || receipt_clean(r) || receipt_worth(r, RECEIPT_HELD) != RECEIPT_NONE ||
+	    receipt_worth(r, RECEIPT_KERNEL) != RECEIPT_NONE)
+		return RUNTIME_OK;
+	return dirty_mark(w->paths->sessions_fd, w->id, w->journal->begin.tenant,
+			  &w->done.error);
+}
+
 /* ---- the journal's way to its end ------------------------------------------------ */
 
-/* From each state the event that leads on to QUARANTINED. */
+/* From each state the event that leads on to SCRUBBING. */
 static const enum session_event onward[SESSION_STATES] = {
 	[SESSION_NONE] = EV_HOLD_FAILED,  [SESSION_PREPARED] = EV_REFUSED,
 	[SESSION_ATTESTING] = EV_REFUSED, [SESSION_RUNNING] = EV_ENDING,
-	[SESSION_STOPPING] = EV_GONE,     [SESSION_SCRUBBING] = EV_RESIDUE,
+	[SESSION_STOPPING] = EV_GONE,     [SESSION_QUARANTINED] = EV_SCRUB,
 };
 
-static enum runtime_status move_to_end(struct work *w, bool lost)
+/* Somebody must ask the clerk again ("end"), or need not ("no"). */
+static enum runtime_status note_unlogged(struct work *w, const char *value)
+{
+	bool unlogged = strcmp(value, "end") == 0;
+
+	if (unlogged == w->unlogged || journal_room(w->writer) == 0)
+		return RUNTIME_OK;
+	w->unlogged = unlogged;
+	return journal_note(w->writer, "unlogged", value, &w->done.error);
+}
+
+static enum runtime_status move_to_scrubbing(struct work *w, bool lost)
 {
 	enum runtime_status s = RUNTIME_OK;
 
-	/* Nothing was wiped, and the receipt will have to say so. A journal that has no
-	 * room for another fact must still come to its end. */
-	if (!journal_fact(w->journal, "assurance") &&
-	    w->journal->slots_used < JOURNAL_SLOTS - JOURNAL_RESERVE)
-		s = journal_note(w->writer, "assurance", "none/none", &w->done.error);
-	if (s == RUNTIME_OK && lost)
-		s = journal_move(w->writer, EV_LOST, w->done.why, &w->done.error);
-	while (s == RUNTIME_OK && !session_final(journal_writer_state(w->writer)))
+	if (lost && session_final(journal_writer_state(w->writer)))
+		return RUNTIME_OK;
+	/* That is its last state, and it comes before its entry. */
+	if (lost)
+		s = note_unlogged(w, "end");
+	if (lost && s == RUNTIME_OK)
+		return journal_move(w->writer, EV_LOST, w->done.why, &w->done.error);
+	while (s == RUNTIME_OK && journal_writer_state(w->writer) != SESSION_SCRUBBING)
 		s = journal_move(w->writer, onward[journal_writer_state(w->writer)],
 				 w->done.why, &w->done.error);
+	return s;
+}
+
+/* The clerk that the observer found, or a new one for the log. */
+static enum runtime_status enter(struct work *w, struct runtime_error *e)
+{
+	int64_t index;
+
+	if (w->observer->clerk < 0 && w->clerk &&
+	    clerk_connect(w->paths, w->clerk, &w->observer->clerk, e) != RUNTIME_OK)
+		return RUNTIME_SYSTEM;
+	if (w->observer->clerk < 0)
+		return runtime_fail(e, RUNTIME_SYSTEM, "audit log", "", "no clerk runs");
+	return clerk_record(w->observer->clerk, w->id, WIRE_RECORD_END, &index, e);
+}
+
+/* Entered in the log, then the last state. */
+static enum runtime_status conclude(struct work *w, const struct receipt *r)
+{
+	char words[160];
+	enum runtime_status s;
+	bool logged, clean;
+
+	logged = enter(w, &w->done.error) == RUNTIME_OK;
+	fault_point("recover.logged");
+	scrubbing_say(r, words, sizeof(words));
+	if (!logged)
+		snprintf(words + strlen(words), sizeof(words) - strlen(words),
+			 "; not in the audit log: %.100s", w->done.error.what);
+	snprintf(w->done.why + strlen(w->done.why), sizeof(w->done.why) - strlen(w->done.why),
+		 "; %s%s", words,
+		 w->full ? "; its journal is full: its receipt says less" : "");
+	/* No state says more than the receipt that was signed. */
+	clean = logged && !w->full && receipt_clean(r);
+	s = note_unlogged(w, logged ? "no" : "end");
+	if (s == RUNTIME_OK && journal_writer_state(w->writer) == SESSION_SCRUBBING)
+		s = journal_move(w->writer, clean ? EV_CLEAN : EV_RESIDUE, w->done.why,
+				 &w->done.error);
 	w->done.now = journal_writer_state(w->writer);
 	return s;
 }
@@ -222,11 +407,11 @@ static enum runtime_status tidy(struct work *w)
 }
 
 /* All but its last output: somebody will want to know what it said before it died. The
- * next recovery finds it ended, and drops that as well. */
-static enum runtime_status give_up(struct work *w)
+ * next recovery finds it ended, and drops that as well. What could not be wiped stays. */
+static enum runtime_status give_up(struct work *w, bool wiped)
 {
 	remove_socket(w->paths, w->id);
-	if (w->taken.n == 0)
+	if (w->taken.n == 0 || !wiped)
 		return RUNTIME_OK;
 	return clerk_ended(w->observer->clerk, w->id, &w->done.error);
 }
@@ -249,6 +434,61 @@ static void give_back(struct clerk_taken *taken)
 	taken->n = 0;
 }
 
+static bool ends_unlogged(const struct journal *j)
+{
+	const char *unlogged = journal_fact(j, "unlogged");
+
+	return unlogged && strcmp(unlogged, "end") == 0;
+}
+
+/* In quarantine with memory at the clerk, or ended without its entry in the log. */
+static bool worth_another_try(const struct work *w)
+{
+	enum session_state now = journal_state(w->journal);
+	struct clerk_taken held = { .n = 0 };
+	struct runtime_error ignored;
+	bool tmpfs = false;
+
+	if (now != SESSION_QUARANTINED && now != SESSION_LOST)
+		return false;
+	if (ends_unlogged(w->journal))
+		return true;
+	if (now == SESSION_LOST || w->observer->clerk < 0 ||
+	    clerk_take(w->observer->clerk, w->id, &held, &ignored) != RUNTIME_OK)
+		return false;
+	for (size_t i = 0; i < held.n; i++)
+		tmpfs |= held.slots[i] == WIRE_SLOT_TMPFS;
+	give_back(&held);
+	return tmpfs;
+}
+
+static void say_why(struct work *w, bool old, bool lost)
+{
+	snprintf(w->done.why, sizeof(w->done.why), "%s",
+		 old                                  ? "the host was restarted"
+		 : w->done.was == SESSION_QUARANTINED ? "tried again"
+		 : w->done.was == SESSION_LOST        ? "lost before"
+		 : lost                               ? "keeper and holder died"
+		 : w->done.was == SESSION_NONE
+			 ? "keeper died before anything of the tenant ran"
+			 : "keeper died; what the clerk held of it is wiped");
+}
+
+static enum runtime_status scrub_and_conclude(struct work *w, bool old)
+{
+	struct receipt r;
+	bool wiped = scrub(w, &r, old);
+	enum runtime_status s = note_lines(w, &r);
+
+	fault_point("recover.scrubbed");
+	if (s == RUNTIME_OK)
+		s = mark_dirty(w, &r);
+	if (s == RUNTIME_OK)
+		s = conclude(w, &r);
+	fault_point("recover.moved");
+	return s == RUNTIME_OK ? give_up(w, wiped) : s;
+}
+
 /* Locked, and with the journal as it is now. Processes and folders of another boot are
  * gone, and their numbers and paths may be somebody else's. */
 static enum runtime_status mend(struct work *w)
@@ -265,14 +505,10 @@ static enum runtime_status mend(struct work *w)
 	if (!old)
 		s = take(w);
 	fault_point("recover.taken");
-	lost = old || (w->taken.n == 0 && w->done.was != SESSION_NONE);
-	snprintf(w->done.why, sizeof(w->done.why),
-		 "%s; nothing was wiped: this build has no scrub",
-		 old    ? "the host was restarted"
-		 : lost ? "keeper and holder died"
-		 : w->done.was == SESSION_NONE
-			 ? "keeper died before anything of the tenant ran"
-			 : "keeper died; what was held of it is given back");
+	lost = w->done.was == SESSION_LOST || old ||
+	       (w->taken.n == 0 && w->done.was != SESSION_NONE &&
+		w->done.was != SESSION_QUARANTINED);
+	say_why(w, old, lost);
 	if (s == RUNTIME_OK && !old)
 		s = kill_rest(w);
 	fault_point("recover.killed");
@@ -280,9 +516,8 @@ static enum runtime_status mend(struct work *w)
 		s = remove_cgroups(w);
 	fault_point("recover.removed");
 	if (s == RUNTIME_OK)
-		s = move_to_end(w, lost);
-	fault_point("recover.moved");
-	return s == RUNTIME_OK ? give_up(w) : s;
+		s = move_to_scrubbing(w, lost);
+	return s == RUNTIME_OK ? scrub_and_conclude(w, old) : s;
 }
 
 /* The lock of a keeper that was killed may outlive it by a moment, in a child that the
@@ -320,7 +555,9 @@ static bool mend_locked(struct work *w)
 
 	if (s == RUNTIME_OK) {
 		w->done.was = w->done.now = journal_state(w->journal);
-		if (session_final(w->done.was))
+		w->unlogged = ends_unlogged(w->journal);
+		/* Another recovery may have done it since. */
+		if (session_final(w->done.was) && !worth_another_try(w))
 			return false;
 		s = mend(w);
 	}
@@ -358,7 +595,7 @@ static bool recover_one(struct work *w, const struct observed *o)
 	if (o->begin.euid != geteuid() || o->facts.keeper == OBSERVE_KEEPER_ALIVE)
 		return false;
 	memcpy(w->done.name, o->begin.name, sizeof(w->done.name));
-	if (session_final(o->facts.state)) {
+	if (session_final(o->facts.state) && !worth_another_try(w)) {
 		w->done.outcome = outcome(tidy(w));
 		return w->done.outcome != RECOVER_MENDED;
 	}
@@ -397,8 +634,9 @@ static enum runtime_status worse(enum runtime_status s, enum recover_outcome o)
 	return now > s ? now : s;
 }
 
-enum runtime_status recover_all(const struct paths *p, recover_say *say, void *arg,
-				enum runtime_status *ret_worst, struct runtime_error *reterr)
+enum runtime_status recover_all(const struct paths *p, const char *clerk, recover_say *say,
+				void *arg, enum runtime_status *ret_worst,
+				struct runtime_error *reterr)
 {
 	AUTO(freep) uint8_t(*ids)[SESSION_ID_BYTES] = NULL;
 	AUTO(freep) struct journal *j = calloc(1, sizeof(*j));
@@ -413,7 +651,7 @@ enum runtime_status recover_all(const struct paths *p, recover_say *say, void *a
 		return s;
 	observe_open(p, &ob);
 	for (size_t i = 0; i < n; i++) {
-		struct work w = { .paths = p, .observer = &ob, .journal = j };
+		struct work w = { .paths = p, .observer = &ob, .clerk = clerk, .journal = j };
 		struct observed o;
 
 		observe_session(&ob, ids[i], &o, j);

@@ -4,7 +4,8 @@
  * owns the file: it could change its mode, times and attributes, or open it anew to write.
  * So the workload gets pipes, and `cordon run` carries the bytes.
  *
- * Root's files are not its workload's, whose ids are others: nothing is relayed then.
+ * Root's files are not its workload's, whose ids are others: nothing is relayed then, where
+ * the kernel can also keep a workload from cutting a file that others may write.
  */
 #pragma once
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -61,7 +62,7 @@ static enum runtime_status judge(int fd, const char *path, struct runtime_error 
 	return RUNTIME_OK;
 }
 
-/* ---- what is mounted below ------------------------------------------------------- */
+/* ---- what is mounted on it and below --------------------------------------------- */
 
 static bool is_below(const char *point, const char *path)
 {
@@ -85,10 +86,12 @@ static bool is_kernels_type(const char *type)
 	return false;
 }
 
-/* One line: ID PARENT DEV ROOT POINT OPTIONS [TAGS] - TYPE SOURCE SUPER. */
-static bool shows_kernel(char *line, const char *path)
+/* One line: ID PARENT DEV ROOT POINT OPTIONS [TAGS] - TYPE SOURCE SUPER. `mount` is the ID of
+ * the mount that the path is on. */
+static bool shows_kernel(char *line, const char *path, uint64_t mount)
 {
 	char *type = strstr(line, " - "), *point = line;
+	uint64_t id = strtoull(line, NULL, 10);
 
 	for (int i = 0; i < 4 && point; i++)
 		point = strchr(point, ' ') ? strchr(point, ' ') + 1 : NULL;
@@ -98,23 +101,29 @@ static bool shows_kernel(char *line, const char *path)
 	type[strcspn(type, " ")] = 0;
 	point[strcspn(point, " ")] = 0;
 	file_unescape(point);
-	return is_below(point, path) && is_kernels_type(type);
+	return (id == mount || is_below(point, path)) && is_kernels_type(type);
 }
 
-static enum runtime_status judge_mounts(const char *path, struct runtime_error *e)
+static enum runtime_status judge_mounts(int fd, const char *path, struct runtime_error *e)
 {
 	static char text[MOUNTINFO_MAX];
-	ssize_t n = file_read_text(AT_FDCWD, "/proc/self/mountinfo", text, sizeof(text));
 	char *save = NULL;
+	struct statx own;
+	ssize_t n;
 
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &own) < 0 ||
+	    !(own.stx_mask & STATX_MNT_ID))
+		return runtime_fail(e, RUNTIME_SYSTEM, path, "Linux 5.8 or newer is needed",
+				    "cannot tell which mount it is on");
+	n = file_read_text(AT_FDCWD, "/proc/self/mountinfo", text, sizeof(text));
 	if (n < 0 || (size_t)n == sizeof(text) - 1)
 		return runtime_fail(e, RUNTIME_SYSTEM, path, "",
-				    "cannot tell what is mounted below it: %s",
+				    "cannot tell what is mounted on and below it: %s",
 				    n < 0 ? strerror(errno) : "too many mounts");
 	for (char *l = strtok_r(text, "\n", &save); l; l = strtok_r(NULL, "\n", &save))
-		if (shows_kernel(l, path))
+		if (shows_kernel(l, path, own.stx_mnt_id))
 			return never(e, path,
-				     "what is mounted below this: a file system of "
+				     "what is mounted on or below this: a file system of "
 				     "the host's kernel");
 	return RUNTIME_OK;
 }
@@ -136,7 +145,7 @@ enum runtime_status source_open(const char *path, int *ret_fd, struct runtime_er
 				    strerror(errno));
 	s = judge(fd, path, reterr);
 	if (s == RUNTIME_OK)
-		s = judge_mounts(path, reterr);
+		s = judge_mounts(fd, path, reterr);
 	if (s == RUNTIME_OK)
 		*ret_fd = fd;
 	else

@@ -9,11 +9,11 @@
 
 #define OPTIONS                                                                                \
 	(PTRACE_O_EXITKILL | PTRACE_O_TRACEEXIT | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |   \
-	 PTRACE_O_TRACECLONE)
+	 PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC)
 
 enum runtime_status tracer_seize(struct tracer *t, pid_t init, struct runtime_error *reterr)
 {
-	if (ptrace(PTRACE_SEIZE, init, NULL, OPTIONS | PTRACE_O_TRACEEXEC) < 0)
+	if (ptrace(PTRACE_SEIZE, init, NULL, OPTIONS) < 0)
 		return runtime_fail(reterr, RUNTIME_SYSTEM, "ptrace",
 				    "is another tracer attached, or ptrace restricted?",
 				    "cannot trace the sandbox's first process: %s",
@@ -33,9 +33,11 @@ static void go_on(pid_t pid, int sig)
 static void forked(struct tracer *t, pid_t parent)
 {
 	unsigned long child = 0;
+	bool told = ptrace(PTRACE_GETEVENTMSG, parent, NULL, &child) == 0;
 
-	if (!t->workload && parent == t->init &&
-	    ptrace(PTRACE_GETEVENTMSG, parent, NULL, &child) == 0) {
+	if (told && t->born && parent != t->init)
+		t->born(parent, (pid_t)child, t->arg);
+	if (told && !t->workload && parent == t->init) {
 		t->workload = (pid_t)child;
 		/* The first process never forks again and holds nothing of the tenant's: it
 		 * may die without a stop. The workload has its options already. */
@@ -44,10 +46,20 @@ static void forked(struct tracer *t, pid_t parent)
 	go_on(parent, 0);
 }
 
+static void execed(const struct tracer *t, pid_t pid)
+{
+	unsigned long former = 0;
+
+	if (t->execed && ptrace(PTRACE_GETEVENTMSG, pid, NULL, &former) == 0)
+		t->execed(pid, (pid_t)former, t->arg);
+}
+
 /* A stop that PTRACE_EVENT_STOP reports: a new task's first, or job control. Job control
  * must hold (LISTEN), or ^Z and SIGSTOP would not work inside. */
-static void event_stop(pid_t pid, int sig)
+static void event_stop(const struct tracer *t, pid_t pid, int sig)
 {
+	if (t->appeared && pid != t->init)
+		t->appeared(pid, t->arg);
 	switch (sig) {
 	case SIGSTOP:
 	case SIGTSTP:
@@ -72,10 +84,12 @@ static void stopped(struct tracer *t, pid_t pid, int status)
 		forked(t, pid);
 		break;
 	case PTRACE_EVENT_EXEC:
-		if (pid == t->workload && !t->exec_stop)
+		if (pid == t->workload && !t->resumed) {
 			t->exec_stop = true;
-		else
-			go_on(pid, 0);
+			break;
+		}
+		execed(t, pid);
+		go_on(pid, 0);
 		break;
 	case PTRACE_EVENT_EXIT:
 		if (pid == t->workload)
@@ -85,7 +99,7 @@ static void stopped(struct tracer *t, pid_t pid, int status)
 		go_on(pid, 0);
 		break;
 	case PTRACE_EVENT_STOP:
-		event_stop(pid, WSTOPSIG(status));
+		event_stop(t, pid, WSTOPSIG(status));
 		break;
 	default:
 		go_on(pid, 0);
@@ -94,6 +108,8 @@ static void stopped(struct tracer *t, pid_t pid, int status)
 
 static void died(struct tracer *t, pid_t pid, int status)
 {
+	if (t->gone && pid != t->init)
+		t->gone(pid, t->arg);
 	if (pid == t->workload && !t->workload_gone) {
 		t->workload_gone = true;
 		t->workload_status = status;
@@ -132,7 +148,11 @@ bool tracer_standing(struct tracer *t)
 
 void tracer_resume(struct tracer *t)
 {
-	go_on(t->workload, 0);
+	t->resumed = true;
+	/* One that was killed meanwhile stands at its exit, and must not pass there unseen. */
+	tracer_pump(t);
+	if (t->exec_stop)
+		go_on(t->workload, 0);
 }
 
 bool tracer_empty(const struct tracer *t)

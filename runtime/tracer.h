@@ -15,9 +15,16 @@ struct tracer {
 	pid_t init;     /* first process of the sandbox; 0 once it is gone */
 	pid_t workload; /* the process that becomes the workload; 0 until it was forked */
 	bool workload_gone, exec_stop; /* exec_stop: it stands at its first exec, unresumed */
+	bool resumed;                  /* the workload was; its later execs are others' */
 	int workload_status, init_status; /* wait statuses, once gone */
 	/* Called at each task's exit stop, before the kernel frees its memory. */
 	void (*exit_stop)(pid_t pid, void *arg);
+	/* What else there is to know of tasks; each may be NULL. The tracer's order is not
+	 * the kernel's: a child may have appeared, and even be gone, before it was born. */
+	void (*born)(pid_t parent, pid_t child, void *arg);
+	void (*appeared)(pid_t pid, void *arg); /* stands; at the first time it has not run */
+	void (*execed)(pid_t pid, pid_t former, void *arg); /* former: its id until then */
+	void (*gone)(pid_t pid, void *arg);                 /* it was reaped */
 	void *arg;
 };
 
@@ -29,8 +36,7 @@ tracer_seize(struct tracer *t, pid_t init, struct runtime_error *reterr);
  * workload is left standing until tracer_resume(). Call on SIGCHLD. True: there may be more,
  * call again soon; a sandbox that stops as fast as it can must not hold its keeper. */
 bool tracer_pump(struct tracer *t);
-/* Is the workload still at its exec stop? Asked once, right before it is told to run; it is
- * not stopped at execs any more. */
+/* Is the workload still at its exec stop? Asked once, right before it is told to run. */
 bool tracer_standing(struct tracer *t);
 void tracer_resume(struct tracer *t);
 /* True when no task of the sandbox is left (all were reaped). */

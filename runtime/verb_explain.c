@@ -6,7 +6,9 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "runtime/files.h"
 #include "runtime/observe.h"
+#include "runtime/places.h"
 
 struct subject {
 	struct observed seen;
@@ -74,7 +76,7 @@ static json_t *unproven(const struct subject *su)
 		    observe_ended(&su->seen) ? "its journal has no word of it"
 					     : "it has not come to its end yet");
 	else if (strcmp(held, "none") == 0)
-		add(list, "that the memory it held was wiped: nobody wiped it");
+		add(list, "that all the memory it held was wiped: see what its end was worth");
 	if (strcmp(kernel, "none") == 0)
 		add(list,
 		    "that what the kernel kept of it was wiped: pipes, sockets, page cache "
@@ -96,8 +98,12 @@ static json_t *next_steps(const struct subject *su)
 	} else if (!o->ran) {
 		add(list, "nothing: none of the tenant's code ran in it");
 	} else if (o->facts.state == SESSION_QUARANTINED) {
-		add(list, "treat this host's free memory as holding the tenant's data until it "
-			  "is restarted with init_on_free=1");
+		add(list, "`cordon recover` tries again what can be done better: memory that "
+			  "is still held, entries that are not in the log");
+		if (strcmp(o->assurance[0], "none") == 0)
+			add(list,
+			    "treat this host's free memory as holding the tenant's data "
+			    "until `cordon recover --sweep` or a restart with init_on_free=1");
 	} else if (o->facts.state == SESSION_LOST) {
 		add(list, "nothing can be done about its memory now; `cordon doctor` says what "
 			  "this host can wipe next time");
@@ -217,6 +223,26 @@ static void print_transitions(const struct subject *su)
 	print_status(su);
 }
 
+/* Place by place, from the journal: a session that is not yet over has none. */
+static void print_worth(const struct subject *su)
+{
+	bool any = false;
+
+	for (unsigned p = 0; p < PLACES; p++) {
+		struct receipt_line l;
+
+		if (!place_find(&su->journal, (enum place)p, &l))
+			continue;
+		if (!any)
+			printf("\nWhat its end was worth (%s/%s):\n", su->seen.assurance[0],
+			       su->seen.assurance[1]);
+		any = true;
+		printf("  %-6s  %-26s  %-8s  %10llu bytes  %s\n", receipt_group_str(l.group),
+		       l.place, receipt_assurance_str(l.assurance), (unsigned long long)l.bytes,
+		       l.method);
+	}
+}
+
 static void print_list(const json_t *list, const char *heading)
 {
 	size_t i;
@@ -235,6 +261,7 @@ static int print_sentences(const struct subject *su)
 	print_isolation(su);
 	print_limits(su);
 	print_transitions(su);
+	print_worth(su);
 	print_list(open, "Not proven:");
 	print_list(next, "What to do:");
 	json_decref(open);
@@ -275,6 +302,25 @@ static json_t *transitions_json(const struct subject *su)
 	return list;
 }
 
+static json_t *worth_json(const struct subject *su)
+{
+	json_t *list = json_array();
+
+	for (unsigned p = 0; p < PLACES; p++) {
+		struct receipt_line l;
+
+		if (place_find(&su->journal, (enum place)p, &l))
+			json_array_append_new(
+				list, json_pack("{s:s, s:s, s:s, s:I, s:I, s:o}", "group",
+						receipt_group_str(l.group), "place", l.place,
+						"assurance", receipt_assurance_str(l.assurance),
+						"bytes", (json_int_t)l.bytes, "failed",
+						(json_int_t)l.failed, "method",
+						verb_json_text(l.method)));
+	}
+	return list;
+}
+
 static int print_json(const struct subject *su)
 {
 	const struct journal_begin *b = &su->seen.begin;
@@ -282,7 +328,8 @@ static int print_json(const struct subject *su)
 	int wait;
 
 	return verb_json_print(
-		json_pack("{s:s, s:o, s:i, s:b, s:s, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o}",
+		json_pack("{s:s, s:o, s:i, s:b, s:s, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, "
+			  "s:o}",
 			  "schema", "cordon.explain/1", "session", verb_session_json(&su->seen),
 			  "uid", (int)b->euid, "detached", b->detached, "policy",
 			  b->builtin ? "built-in" : "own", "command",
@@ -290,14 +337,33 @@ static int print_json(const struct subject *su)
 			  wait_status(su, &wait) ? json_integer(wait) : json_null(),
 			  "oom_kills", (json_int_t)oom_kills(su), "isolation",
 			  facts_json(su, "isolation."), "limits", facts_json(su, "limit."),
-			  "transitions", transitions_json(su), "unproven", unproven(su), "next",
-			  next_steps(su)),
+			  "transitions", transitions_json(su), "lines", worth_json(su),
+			  "unproven", unproven(su), "next", next_steps(su)),
 		false);
 }
 
 /* ---- the verb -------------------------------------------------------------------- */
 
-static int explain(const struct verb_context *cx, const char *name, bool json,
+/* As it was signed. */
+static int print_receipt(const struct verb_context *cx, const struct subject *su)
+{
+	char name[SESSION_ID_HEX + 8], text[RECEIPT_MAX + 2];
+	struct runtime_error e;
+	ssize_t n;
+
+	snprintf(name, sizeof(name), "%s.receipt", su->seen.hex);
+	n = file_read_text(cx->paths.sessions_fd, name, text, sizeof(text));
+	if (n <= 0)
+		return verb_fail(runtime_fail(&e, RUNTIME_REFUSED, su->seen.hex,
+					      "a session has one when it has ended and its "
+					      "entry is in the log",
+					      "there is no receipt of it"),
+				 &e);
+	fputs(text, stdout);
+	return verb_finish(0);
+}
+
+static int explain(const struct verb_context *cx, const char *name, bool json, bool receipt,
 		   struct subject *su)
 {
 	struct observer ob;
@@ -313,17 +379,20 @@ static int explain(const struct verb_context *cx, const char *name, bool json,
 		return verb_fail(s, &e);
 	if (su->seen.facts.journal > OBSERVE_TORN)
 		return verb_fail(RUNTIME_MALFORMED, &su->seen.error);
+	if (receipt)
+		return print_receipt(cx, su);
 	return json ? print_json(su) : print_sentences(su);
 }
 
 int verb_explain(const struct verb_context *cx, int argc, char **argv)
 {
-	bool json = false;
-	const struct verb_option options[] = { { .name = "--json", .flag = &json } };
+	bool json = false, receipt = false;
+	const struct verb_option options[] = { { .name = "--json", .flag = &json },
+					       { .name = "--receipt", .flag = &receipt } };
 	AUTO(freep) struct subject *su = calloc(1, sizeof(*su));
 	struct runtime_error e;
 	size_t operands;
-	enum runtime_status s = verb_options(argc, argv, options, 1, 1, &operands, &e);
+	enum runtime_status s = verb_options(argc, argv, options, 2, 1, &operands, &e);
 
 	if (s == RUNTIME_OK && operands == 0)
 		s = runtime_fail(&e, RUNTIME_MALFORMED, "explain",
@@ -331,5 +400,5 @@ int verb_explain(const struct verb_context *cx, int argc, char **argv)
 	if (!su)
 		return verb_fail(runtime_fail(&e, RUNTIME_SYSTEM, "explain", "", "no memory"),
 				 &e);
-	return s == RUNTIME_OK ? explain(cx, argv[1], json, su) : verb_fail(s, &e);
+	return s == RUNTIME_OK ? explain(cx, argv[1], json, receipt, su) : verb_fail(s, &e);
 }

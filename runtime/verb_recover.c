@@ -3,7 +3,9 @@
 
 #include <string.h>
 
+#include "runtime/dirty.h"
 #include "runtime/recover.h"
+#include "runtime/scrubbing.h"
 
 struct report {
 	json_t *sessions; /* NULL: for people */
@@ -64,31 +66,61 @@ static void say(void *arg, const struct recovered *r)
 		       r->hex);
 }
 
+/* Free memory is had and zeroed; then no mark of before has anything left to say. */
+static enum runtime_status sweep(const struct paths *p, struct scrub_sweep_result *ret,
+				 struct runtime_error *e)
+{
+	const struct scrub_sweep_limits none = { 0 };
+	struct memscrub_error me = { .what = "" };
+	int64_t marked;
+	enum runtime_status s = dirty_seen(p->sessions_fd, &marked, e);
+
+	if (s != RUNTIME_OK)
+		return s;
+	if (scrub_sweep(&none, ret, &me) != MEMSCRUB_OK)
+		return runtime_fail(e, RUNTIME_SYSTEM, me.where, me.hint, "%s", me.what);
+	if (!scrubbing_swept(ret))
+		return runtime_fail(
+			e, RUNTIME_REFUSED, "sweep", "try when the host has less to do",
+			"free memory could not all be had: %u%% of it was", ret->percent);
+	return dirty_clear(p->sessions_fd, marked, e);
+}
+
 int verb_recover(const struct verb_context *cx, int argc, char **argv)
 {
 	struct report report = { 0 };
-	bool json = false;
-	const struct verb_option options[] = { { .name = "--json", .flag = &json } };
+	bool json = false, sweeping = false;
+	const struct verb_option options[] = { { .name = "--json", .flag = &json },
+					       { .name = "--sweep", .flag = &sweeping } };
+	struct scrub_sweep_result swept = { 0 };
 	enum runtime_status s, worst;
 	struct runtime_error e;
+	char clerk[PATH_MAX];
 	size_t operands;
 	int printed;
 
-	s = verb_options(argc, argv, options, 1, 0, &operands, &e);
+	s = verb_options(argc, argv, options, 2, 0, &operands, &e);
 	if (s != RUNTIME_OK)
 		return verb_fail(s, &e);
 	if (json)
 		report.sessions = json_array();
-	s = recover_all(&cx->paths, say, &report, &worst, &e);
+	s = recover_all(&cx->paths, verb_program("cordon-clerk", clerk) ? clerk : NULL, say,
+			&report, &worst, &e);
+	if (s == RUNTIME_OK && sweeping && cx->paths.sessions_fd >= 0)
+		s = sweep(&cx->paths, &swept, &e);
 	if (s != RUNTIME_OK) {
 		json_decref(report.sessions);
 		return verb_fail(s, &e);
 	}
+	if (sweeping && !json)
+		printf("swept %llu MiB, %u%% of free memory; this host is not dirty\n",
+		       (unsigned long long)(swept.bytes >> 20), swept.percent);
 	if (json)
-		printed = verb_json_print(json_pack("{s:s, s:o}", "schema", "cordon.recover/1",
-						    "sessions", report.sessions),
-					  false);
-	else if (report.said == 0)
+		printed = verb_json_print(
+			json_pack("{s:s, s:o, s:I}", "schema", "cordon.recover/1", "sessions",
+				  report.sessions, "swept_bytes", (json_int_t)swept.bytes),
+			false);
+	else if (report.said == 0 && !sweeping)
 		printed = (puts("nothing to recover"), verb_finish(0));
 	else
 		printed = verb_finish(0);

@@ -11,6 +11,7 @@
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,7 +29,8 @@
 
 struct run {
 	const char *policy, *name, *receipt;
-	bool detach, json;
+	bool detach, json, made_receipt;
+	int receipt_fd; /* the keeper writes it when the session has ended */
 	uint8_t id[SESSION_ID_BYTES];
 	int control, signals;
 	pid_t keeper;
@@ -70,7 +72,7 @@ static enum policy_status get_filter(const struct verb_context *cx, const struct
 		s = policy_filter_compile(p, ret, e);
 		if (s == POLICY_OK && clerk >= 0 &&
 		    clerk_filter_put(clerk, key, len, ret, &ignored) != RUNTIME_OK)
-			clerk = -1;
+			closep(&clerk); /* the next run compiles it again */
 	}
 	closep(&clerk);
 	free(key);
@@ -161,6 +163,8 @@ static enum runtime_status order(const struct verb_context *cx, struct run *r, i
 		m.fds[m.n_fds++] = r->detach ? null : streams[i];
 	m.fds[m.n_fds++] = cx->paths.sessions_fd;
 	m.fds[m.n_fds++] = cx->paths.run_fd;
+	if (r->receipt_fd >= 0)
+		m.fds[m.n_fds++] = r->receipt_fd;
 	if (s == RUNTIME_OK)
 		s = wire_send(r->control, &m, e);
 	relay_passed(&r->relays);
@@ -379,12 +383,49 @@ static int check_options(const struct run *r)
 	else if (r->json && !r->detach)
 		runtime_fail(&e, RUNTIME_MALFORMED, "--json", "add --detach, or leave it out",
 			     "in the foreground the output is the command's own");
-	else if (r->receipt)
-		runtime_fail(&e, RUNTIME_REFUSED, "--receipt", "leave it out",
-			     "this build cannot scrub yet and signs no receipts");
 	else
 		return 0;
 	return refused(&e);
+}
+
+/* Opened before anything starts: a session whose receipt has no place to go does not run.
+ * What was there before is overwritten, as with any program's output. */
+static enum runtime_status open_receipt(struct run *r, struct runtime_error *e)
+{
+	const int flags = O_WRONLY | O_CREAT | O_CLOEXEC;
+	struct stat st;
+
+	if (!r->receipt)
+		return RUNTIME_OK;
+	r->receipt_fd = open(r->receipt, flags | O_EXCL, 0644);
+	r->made_receipt = r->receipt_fd >= 0;
+	if (r->receipt_fd < 0 && errno == EEXIST)
+		r->receipt_fd = open(r->receipt, flags, 0644);
+	if (r->receipt_fd < 0 || fstat(r->receipt_fd, &st) < 0)
+		return runtime_fail(e, RUNTIME_REFUSED, r->receipt,
+				    "name a file that can be written", "cannot open it: %s",
+				    strerror(errno));
+	if (!S_ISREG(st.st_mode) || ftruncate(r->receipt_fd, 0) < 0)
+		return runtime_fail(e, RUNTIME_REFUSED, r->receipt,
+				    "name a file that can be written",
+				    "a receipt goes into a regular file");
+	return RUNTIME_OK;
+}
+
+/* Still empty: then it is no receipt, and whoever wanted one is told. */
+static void close_receipt(const struct run *r)
+{
+	struct stat st;
+	bool empty = r->receipt_fd >= 0 && fstat(r->receipt_fd, &st) == 0 && st.st_size == 0;
+
+	if (!empty || (r->detach && r->running))
+		return;
+	if (r->made_receipt)
+		(void)unlink(r->receipt);
+	if (r->running)
+		fprintf(stderr,
+			"cordon: %s: no receipt was written; `cordon status` says why\n",
+			r->receipt);
 }
 
 /* Everything behind "--" is the command; without "--", everything from the first word
@@ -403,10 +444,44 @@ static int split(int argc, char **argv)
 	return argc;
 }
 
+/* From the policy to the session's end; the exit status. */
+static int run_session(const struct verb_context *cx, struct run *r, char *const *command)
+{
+	struct runtime_error e = { 0 };
+	struct policy_error pe = { 0 };
+	struct policy_plan *plan = NULL;
+	enum policy_status ps;
+	enum runtime_status s;
+	int fd;
+
+	ps = make_plan(cx, r, command, &plan, &pe);
+	if (ps != POLICY_OK)
+		return policy_failed(ps, &pe);
+	r->signals = watch_signals();
+	fd = plan_memfd(plan);
+	policy_plan_free(plan);
+	if (fd < 0 || r->signals < 0) {
+		runtime_fail(&e, RUNTIME_SYSTEM, "plan", "", "cannot hand it over: %s",
+			     strerror(errno));
+		return refused(&e);
+	}
+	fault_point("run.planned");
+	s = spawn_keeper(r, &e);
+	fault_point("run.spawned");
+	if (s == RUNTIME_OK)
+		s = order(cx, r, fd, &e);
+	fault_point("run.ordered");
+	close(fd);
+	if (s != RUNTIME_OK)
+		return refused(&e);
+	return follow(r);
+}
+
 int verb_run(const struct verb_context *cx, int argc, char **argv)
 {
 	struct run r = { .control = -1,
 			 .signals = -1,
+			 .receipt_fd = -1,
 			 .terminal = { .master = -1, .in = -1, .out = -1 } };
 	const struct verb_option options[] = {
 		{ .name = "--policy", .letter = 'p', .value = &r.policy },
@@ -416,12 +491,9 @@ int verb_run(const struct verb_context *cx, int argc, char **argv)
 		{ .name = "--receipt", .value = &r.receipt },
 	};
 	struct runtime_error e = { 0 };
-	struct policy_error pe = { 0 };
-	struct policy_plan *plan = NULL;
-	int at = split(argc, argv), fd, status;
+	int at = split(argc, argv), status;
 	char **command = at < argc ? argv + at + (strcmp(argv[at], "--") == 0) : NULL;
 	size_t operands;
-	enum policy_status ps;
 	enum runtime_status s = verb_options(
 		at, argv, options, sizeof(options) / sizeof(options[0]), 0, &operands, &e);
 
@@ -432,25 +504,9 @@ int verb_run(const struct verb_context *cx, int argc, char **argv)
 		return status;
 	if (getrandom(r.id, sizeof(r.id), 0) != (ssize_t)sizeof(r.id))
 		return EXIT_REFUSED;
-	ps = make_plan(cx, &r, command && command[0] ? command : NULL, &plan, &pe);
-	if (ps != POLICY_OK)
-		return policy_failed(ps, &pe);
-	r.signals = watch_signals();
-	fd = plan_memfd(plan);
-	policy_plan_free(plan);
-	if (fd < 0 || r.signals < 0) {
-		runtime_fail(&e, RUNTIME_SYSTEM, "plan", "", "cannot hand it over: %s",
-			     strerror(errno));
+	if (open_receipt(&r, &e) != RUNTIME_OK)
 		return refused(&e);
-	}
-	fault_point("run.planned");
-	s = spawn_keeper(&r, &e);
-	fault_point("run.spawned");
-	if (s == RUNTIME_OK)
-		s = order(cx, &r, fd, &e);
-	fault_point("run.ordered");
-	close(fd);
-	if (s != RUNTIME_OK)
-		return refused(&e);
-	return follow(&r);
+	status = run_session(cx, &r, command && command[0] ? command : NULL);
+	close_receipt(&r);
+	return status;
 }

@@ -26,7 +26,7 @@ static const struct wire_rule {
 	int64_t a_min, a_max, b_min, b_max;
 } rules[WIRE_TYPES] = {
 	/*                  name          fds    id     text   a                         b */
-	[WIRE_START]      = { "START",      6, 6, true,  true,  0, WIRE_DETACHED,          0, 0 },
+	[WIRE_START]      = { "START",      6, 7, true,  true,  0, WIRE_DETACHED,          0, 0 },
 	[WIRE_SIGNAL]     = { "SIGNAL",     0, 0, false, false, 1, 64,                     0, 0 },
 	[WIRE_STOP]       = { "STOP",       0, 0, false, false, 0, GRACE_MAX_MS,           0, 0 },
 	[WIRE_RUNNING]    = { "RUNNING",    0, 1, true,  false, 0, 0,                      0, 0 },
@@ -39,10 +39,11 @@ static const struct wire_rule {
 	[WIRE_LOG]        = { "LOG",        0, 0, true,  false, 0, 0,                      0, 0 },
 	[WIRE_OVER]       = { "OVER",       0, 0, true,  false, 0, 0,                      0, 0 },
 	[WIRE_DROP]       = { "DROP",       0, 0, true,  false, 0, 0,                      0, 0 },
+	[WIRE_RECORD]     = { "RECORD",     0, 0, true,  false, 1, WIRE_RECORDS - 1,       0, 0 },
 	[WIRE_FILTER_PUT] = { "FILTER_PUT", 1, 1, false, false, INT64_MIN, INT64_MAX,      0, 0 },
 	[WIRE_FILTER_GET] = { "FILTER_GET", 0, 0, false, false, INT64_MIN, INT64_MAX,      0, 0 },
 	[WIRE_HELD]       = { "HELD",       1, 1, false, false, 0, WIRE_SLOTS - 1,         0, 0 },
-	[WIRE_OK]         = { "OK",         0, 0, false, false, 0, WIRE_FDS,               0, 0 },
+	[WIRE_OK]         = { "OK",         0, 0, false, false, 0, INT64_MAX,              0, 0 },
 	[WIRE_NO]         = { "NO",         0, 0, false, true,  0, 0,                      0, 0 },
 };
 /* clang-format on */

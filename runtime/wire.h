@@ -17,7 +17,8 @@
 enum wire_type {
 	/* to a keeper, on its control pair (START, first) or its socket RUN/ID.sock */
 	WIRE_START = 1, /* id, a = enum wire_start bits, text = name; fds: plan, 0, 1, 2,
-			   sessions folder, run folder */
+			   sessions folder, run folder, and a file for the receipt if one is
+			   wanted */
 	WIRE_SIGNAL,    /* a = signal for the workload's main process */
 	WIRE_STOP,      /* a = grace in ms: SIGTERM, then SIGKILL */
 	/* from a keeper to whoever started it */
@@ -31,6 +32,8 @@ enum wire_type {
 	WIRE_LOG,        /* id: HELD with the output ring, or NO */
 	WIRE_OVER,       /* id: the session ended; all but the ring is dropped */
 	WIRE_DROP,       /* id: everything is dropped */
+	WIRE_RECORD,     /* id, a = enum wire_record: what the session's journal says goes into
+			    the audit log, durably; OK with a = index of the first entry */
 	WIRE_FILTER_PUT, /* a = hash; fd: sealed memfd, runtime/clerk.h has its layout */
 	WIRE_FILTER_GET, /* a = hash: HELD with the memfd, or NO */
 	/* answers */
@@ -41,6 +44,13 @@ enum wire_type {
 };
 
 enum wire_start { WIRE_DETACHED = 1 }; /* bits of START.a */
+
+/* which step of the session a RECORD is about */
+enum wire_record {
+	WIRE_RECORD_START = 1, /* it is about to run */
+	WIRE_RECORD_END,       /* it ended: how, and its receipt, which is signed and kept */
+	WIRE_RECORDS,
+};
 
 /* what a held descriptor is */
 enum wire_slot {
