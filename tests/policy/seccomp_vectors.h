@@ -2,11 +2,19 @@
  * repository. */
 #pragma once
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The whole file with a zero behind it; NULL where the vectors are not there. */
+/* The whole file with a zero behind it. NULL where the vectors are not there, and then the
+ * reason is printed that a skipped test needs. */
 static inline char *vector_read(const char *name, size_t *ret_len)
 {
 	const char *root = getenv("CORDON_VECTORS");
@@ -17,7 +25,7 @@ static inline char *vector_read(const char *name, size_t *ret_len)
 	snprintf(path, sizeof(path), "%s/seccomp/%s", root ? root : "../shared/vectors", name);
 	f = fopen(path, "rb");
 	if (!f) {
-		fprintf(stderr, "vectors are absent: %s (set CORDON_VECTORS)\n", path);
+		print_message("skipped: %s is not there (set CORDON_VECTORS)\n", path);
 		return NULL;
 	}
 	if (fseek(f, 0, SEEK_END) == 0 && (size = ftell(f)) >= 0 &&

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -106,6 +107,8 @@ static inline struct journal_begin begin_of(struct fixture *f, bool alive)
 	b.id[0] = (uint8_t)++f->next;
 	b.id[1] = 0xab;
 	b.id[15] = 0x01;
+	/* Cgroups are named by it, and other runs of this test have theirs. */
+	memcpy(b.id + 8, &(pid_t){ getpid() }, sizeof(pid_t));
 	assert_true(boot_id(b.boot));
 	clock_gettime(CLOCK_REALTIME, &now);
 	b.created = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
@@ -219,6 +222,49 @@ static inline struct journal_fact fact_process(const char *key, pid_t pid, uint6
 	snprintf(fact.key, sizeof(fact.key), "%s", key);
 	snprintf(fact.value, sizeof(fact.value), "%d %llu", pid, (unsigned long long)start);
 	return fact;
+}
+
+/* ---- a session's memory ---------------------------------------------------------- */
+
+/* A memory file system that is mounted nowhere, as a keeper leaves it with the clerk; -1
+ * where this host lets the caller make none. */
+static inline int tmpfs_mount(void)
+{
+	int context = fsopen("tmpfs", FSOPEN_CLOEXEC);
+	bool made = context >= 0 &&
+		    fsconfig(context, FSCONFIG_SET_STRING, "mode", "700", 0) == 0 &&
+		    fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0;
+	int mount = made ? fsmount(context, FSMOUNT_CLOEXEC, 0) : -1;
+
+	if (context >= 0)
+		close(context);
+	return mount;
+}
+
+#define TENANT_BYTES 10000u /* more than two pages, and no whole number of them */
+
+/* A file in it that is full of a tenant's bytes. */
+static inline int tenant_file(int mount, const char *name)
+{
+	int fd = openat(mount, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	char bytes[TENANT_BYTES];
+
+	memset(bytes, 'T', sizeof(bytes));
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, bytes, sizeof(bytes)), sizeof(bytes));
+	return fd;
+}
+
+/* How many of its bytes are not zero. */
+static inline size_t tenant_bytes_left(int fd)
+{
+	char bytes[TENANT_BYTES];
+	size_t left = 0;
+
+	assert_int_equal(pread(fd, bytes, sizeof(bytes), 0), sizeof(bytes));
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		left += bytes[i] != 0;
+	return left;
 }
 
 /* ---- a clerk that holds one session's descriptors -------------------------------- */

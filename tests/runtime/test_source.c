@@ -88,9 +88,10 @@ static void refuses_what_is_no_data(void **state)
 static int with_mounts_below(void)
 {
 	struct runtime_error e;
-	int fd;
+	int fd, file;
 
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	if (unshare(CLONE_NEWNS | CLONE_NEWIPC) < 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return 10;
 	if (mount("none", in_dir("a name\twith \\ all/sub"), "tmpfs", 0, NULL) < 0)
 		return 11;
@@ -104,10 +105,20 @@ static int with_mounts_below(void)
 		return 15;
 	if (source_open(in_dir("a name"), &fd, &e) != RUNTIME_OK)
 		return 16; /* no folder above it, though a beginning of its name */
+	/* A kernel's file system that only its type tells, and what lies in it. */
+	if (mount("none", in_dir("data"), "mqueue", 0, NULL) < 0)
+		return 17;
+	if (source_open(in_dir("data"), &fd, &e) != RUNTIME_REFUSED)
+		return 18;
+	file = open(in_dir("data/queue"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (file < 0 || source_open(in_dir("data/queue"), &fd, &e) != RUNTIME_REFUSED)
+		return 19;
+	close(file);
+	unlink(in_dir("data/queue"));
 	return 0;
 }
 
-static void refuses_a_folder_with_the_kernels_files_mounted_below(void **state)
+static void refuses_the_kernels_files_mounted_on_and_below_a_folder(void **state)
 {
 	int status;
 	pid_t pid;
@@ -170,7 +181,7 @@ int main(void)
 		cmocka_unit_test(opens_folders_and_files),
 		cmocka_unit_test(refuses_links_at_the_end_and_on_the_way),
 		cmocka_unit_test(refuses_what_is_no_data),
-		cmocka_unit_test(refuses_a_folder_with_the_kernels_files_mounted_below),
+		cmocka_unit_test(refuses_the_kernels_files_mounted_on_and_below_a_folder),
 	};
 
 	return cmocka_run_group_tests_name("source", tests, make_folders, remove_folders);

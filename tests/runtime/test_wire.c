@@ -29,13 +29,16 @@ static const struct wire_message good[] = {
 	{ .type = WIRE_LOG, .id = { 1 } },
 	{ .type = WIRE_OVER, .id = { 1 } },
 	{ .type = WIRE_DROP, .id = { 1 } },
+	{ .type = WIRE_RECORD, .id = { 1 }, .a = WIRE_RECORD_END },
 	{ .type = WIRE_FILTER_PUT, .a = INT64_MIN, .n_fds = 1 },
 	{ .type = WIRE_FILTER_GET, .a = INT64_MAX },
 	{ .type = WIRE_HELD, .id = { 1 }, .a = WIRE_SLOT_RING, .n_fds = 1 },
-	{ .type = WIRE_OK, .a = WIRE_FDS },
+	{ .type = WIRE_OK, .a = INT64_MAX },
 	{ .type = WIRE_NO, .text = "gr\xc3\xbc\xc3\x9f" },
 };
 #define N_GOOD (sizeof(good) / sizeof(good[0]))
+#define HOLD_AT (WIRE_HOLD - 1)
+#define OK_AT (WIRE_OK - 1)
 
 static enum runtime_status decode(const struct wire_message *m, size_t n_fds)
 {
@@ -106,14 +109,14 @@ static void magic_and_type_are_checked(void **state)
 {
 	static const uint32_t types[] = { 0, WIRE_TYPES, UINT32_MAX };
 	uint8_t bytes[WIRE_BYTES];
-	struct wire_message m = good[15];
+	struct wire_message m = good[OK_AT];
 
 	(void)state;
 	for (size_t i = 0; i < 3; i++) {
 		m.type = types[i];
 		assert_int_equal(decode(&m, 0), RUNTIME_MALFORMED);
 	}
-	wire_encode(&good[15], bytes);
+	wire_encode(&good[OK_AT], bytes);
 	bytes[3] ^= 1;
 	assert_int_equal(wire_decode(bytes, sizeof(bytes), 0, &m, NULL), RUNTIME_MALFORMED);
 }
@@ -123,8 +126,10 @@ static void each_type_has_its_number_of_descriptors(void **state)
 	(void)state;
 	for (size_t i = 0; i < N_GOOD; i++)
 		for (size_t n = 0; n <= WIRE_FDS; n++) {
-			bool fits =
-				n == good[i].n_fds || (good[i].type == WIRE_RUNNING && n == 1);
+			bool fits = n == good[i].n_fds ||
+				    (good[i].type == WIRE_RUNNING && n == 1) ||
+				    /* the file for the receipt */
+				    (good[i].type == WIRE_START && n == 7);
 
 			assert_int_equal(decode(&good[i], n),
 					 fits ? RUNTIME_OK : RUNTIME_MALFORMED);
@@ -143,11 +148,14 @@ static void numbers_have_ranges(void **state)
 		{ .type = WIRE_ENDED, .a = 0, .b = SESSION_NONE },
 		{ .type = WIRE_ENDED, .a = 0, .b = SESSION_STATES },
 		{ .type = WIRE_ENDED, .a = 0x10000, .b = SESSION_CLEAN },
-		{ .type = WIRE_OK, .a = WIRE_FDS + 1 },
+		{ .type = WIRE_OK, .a = -1 },
 		{ .type = WIRE_OK, .b = 1 },
 		{ .type = WIRE_TAKE, .id = { 0 } },
 		{ .type = WIRE_DROP, .id = { 0 } },
 		{ .type = WIRE_DROP, .id = { 1 }, .text = "why" },
+		{ .type = WIRE_RECORD, .id = { 1 }, .a = 0 },
+		{ .type = WIRE_RECORD, .id = { 1 }, .a = WIRE_RECORDS },
+		{ .type = WIRE_RECORD, .id = { 0 }, .a = WIRE_RECORD_START },
 	};
 
 	(void)state;
@@ -187,7 +195,7 @@ static int count_fds(void)
 
 static void descriptors_arrive_close_on_exec(void **state)
 {
-	struct wire_message m = good[6];
+	struct wire_message m = good[HOLD_AT];
 	bool closed;
 	int pair[2], before;
 
@@ -205,7 +213,7 @@ static void descriptors_arrive_close_on_exec(void **state)
 	close(pair[0]);
 	assert_int_equal(wire_receive(pair[1], &m, &closed, NULL), RUNTIME_OK);
 	assert_true(closed);
-	assert_int_equal(wire_send(pair[1], &good[15], NULL), RUNTIME_SYSTEM);
+	assert_int_equal(wire_send(pair[1], &good[OK_AT], NULL), RUNTIME_SYSTEM);
 	assert_int_equal(errno, EPIPE);
 	close(pair[1]);
 }
@@ -243,7 +251,7 @@ static void no_descriptor_stays_after_a_bad_message(void **state)
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
 	before = count_fds();
-	wire_encode(&good[6], bytes);
+	wire_encode(&good[HOLD_AT], bytes);
 	for (size_t n_fds = 0; n_fds <= 16; n_fds++) { /* HOLD wants exactly one */
 		if (n_fds == 1)
 			continue;
@@ -309,7 +317,7 @@ static void a_listener_is_for_its_owner_alone(void **state)
 	assert_int_equal(st.st_mode & 07777, 0600);
 	assert_int_equal(wire_connect(folder, "x.sock", &client, NULL), RUNTIME_OK);
 	assert_int_equal(wire_accept(listener, &server, NULL), RUNTIME_OK);
-	assert_int_equal(wire_send(client, &good[15], NULL), RUNTIME_OK);
+	assert_int_equal(wire_send(client, &good[OK_AT], NULL), RUNTIME_OK);
 	assert_int_equal(wire_receive(server, &m, &closed, NULL), RUNTIME_OK);
 	assert_int_equal(m.type, WIRE_OK);
 	close(client);
