@@ -683,7 +683,7 @@ static int show(struct audit *a)
 		printf("%-8s  %-27s  %-16s  %-12s  %-32s  %-7s  %s\n", "INDEX", "TIME", "KIND",
 		       "TENANT", "OBJECT", "OUTCOME", "REASON");
 		s = show_range(a, r);
-		return s == ATTEST_OK ? 0 : failed(a, s);
+		return s == ATTEST_OK || ferror(stdout) ? attest_exit(s) : failed(a, s);
 	}
 	printf("{\n  \"schema\": \"cordon.audit-show/1\",\n  \"size\": %llu,\n  \"entries\": [",
 	       (unsigned long long)a->checkpoint.size);
@@ -963,7 +963,6 @@ int main(int argc, char **argv)
 
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return status;
-	if (status != attest_exit(ATTEST_SYSTEM)) /* else it has been said */
-		perror("cordon-audit: standard output");
+	fputs("cordon-audit: standard output: the answer could not be written\n", stderr);
 	return attest_exit(ATTEST_SYSTEM);
 }

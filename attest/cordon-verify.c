@@ -47,10 +47,20 @@ static enum attest_status read_file(const char *path, char *ret, size_t size, si
 	return n < 0 || have == size ? ATTEST_MALFORMED : ATTEST_OK;
 }
 
+/* A public key has no pass phrase: nobody is asked for one. */
+static int no_phrase(char *buf, int size, int writing, void *arg)
+{
+	(void)buf;
+	(void)size;
+	(void)writing;
+	(void)arg;
+	return -1;
+}
+
 static bool key_from_pem(const char *text, size_t len, uint8_t ret[static 32])
 {
 	BIO *bio = BIO_new_mem_buf(text, (int)len);
-	EVP_PKEY *key = bio ? PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL) : NULL;
+	EVP_PKEY *key = bio ? PEM_read_bio_PUBKEY(bio, NULL, no_phrase, NULL) : NULL;
 	size_t n = 32;
 	bool ok = key && EVP_PKEY_get_id(key) == EVP_PKEY_ED25519 &&
 		  EVP_PKEY_get_raw_public_key(key, ret, &n) == 1 && n == 32;
@@ -91,10 +101,18 @@ static const char *verdict(enum attest_status s)
 				       : "unknown";
 }
 
+/* What a host has signed is still its own words: none of them reaches a terminal raw. */
 static void print_receipt(const struct receipt *r)
 {
-	printf("accepted: %s session %s of tenant %s on %s: %s/%s, %s\n", r->class, r->session,
-	       r->tenant, r->host, receipt_assurance_str(receipt_worth(r, RECEIPT_HELD)),
+	char class[4 * sizeof(r->class)], session[4 * sizeof(r->session)];
+	char tenant[4 * sizeof(r->tenant)], host[4 * sizeof(r->host)];
+
+	text_escape(class, sizeof(class), r->class);
+	text_escape(session, sizeof(session), r->session);
+	text_escape(tenant, sizeof(tenant), r->tenant);
+	text_escape(host, sizeof(host), r->host);
+	printf("accepted: %s session %s of tenant %s on %s: %s/%s, %s\n", class, session,
+	       tenant, host, receipt_assurance_str(receipt_worth(r, RECEIPT_HELD)),
 	       receipt_assurance_str(receipt_worth(r, RECEIPT_KERNEL)),
 	       receipt_clean(r) ? "clean: what its policy asked for"
 				: "not clean: less than its policy asked for");
@@ -110,11 +128,24 @@ static void print_receipt(const struct receipt *r)
 	}
 }
 
-static int print_json(enum attest_status s, const struct receipt *r,
-		      const struct attest_error *e)
+/* A path that is not UTF-8 cannot stand in JSON; escaped, it can. */
+static json_t *json_text(const char *s)
+{
+	char clean[4 * sizeof(((struct attest_error *)NULL)->what)];
+	json_t *text = json_string(s);
+
+	if (text)
+		return text;
+	text_escape(clean, sizeof(clean), s);
+	return json_string(clean);
+}
+
+static bool print_json(enum attest_status s, const struct receipt *r,
+		       const struct attest_error *e)
 {
 	json_t *o = json_pack("{s:s, s:s}", "schema", "cordon.verify-receipt/1", "verdict",
 			      verdict(s));
+	bool done;
 
 	if (s == ATTEST_OK)
 		json_object_update_new(
@@ -124,13 +155,11 @@ static int print_json(enum attest_status s, const struct receipt *r,
 				     "kernel",
 				     receipt_assurance_str(receipt_worth(r, RECEIPT_KERNEL))));
 	else
-		json_object_update_new(
-			o, json_pack("{s:s, s:s}", "where", e->where, "reason", e->what));
-	if (!o || json_dumpf(o, stdout, JSON_INDENT(2)) != 0)
-		s = ATTEST_SYSTEM;
-	putchar('\n');
+		json_object_update_new(o, json_pack("{s:o, s:o}", "where", json_text(e->where),
+						    "reason", json_text(e->what)));
+	done = o && json_dumpf(o, stdout, JSON_INDENT(2)) == 0 && putchar('\n') >= 0;
 	json_decref(o);
-	return attest_exit(s);
+	return done;
 }
 
 /* ---- the verb -------------------------------------------------------------------- */
@@ -142,6 +171,7 @@ static int verify_receipt(const struct options *o)
 	char text[RECEIPT_MAX + 2];
 	uint8_t key[32];
 	size_t len;
+	bool printed = true;
 	enum attest_status s = read_key(o->key, key, &e);
 
 	if (s == ATTEST_OK)
@@ -151,10 +181,13 @@ static int verify_receipt(const struct options *o)
 	if (s != ATTEST_OK)
 		attest_error_print(stderr, "cordon verify", &e);
 	if (o->json)
-		return print_json(s, &r, &e);
-	if (s == ATTEST_OK)
+		printed = print_json(s, &r, &e);
+	else if (s == ATTEST_OK)
 		print_receipt(&r);
-	return fflush(stdout) == 0 ? attest_exit(s) : attest_exit(ATTEST_SYSTEM);
+	if (printed && fflush(stdout) == 0 && !ferror(stdout))
+		return attest_exit(s);
+	fputs("cordon verify: standard output: the answer could not be written\n", stderr);
+	return attest_exit(ATTEST_SYSTEM);
 }
 
 static bool read_options(int argc, char **argv, struct options *o)

@@ -98,14 +98,18 @@ static enum attest_status file_read(int dirfd, const char *path, size_t max, uin
 enum attest_status log_checkpoint_read(int dirfd, char **ret, size_t *ret_len,
 				       struct attest_error *reterr)
 {
+	struct attest_error why = { .what = "" };
 	uint8_t *bytes = NULL;
 	enum attest_status s =
 		file_read(dirfd, "checkpoint", NOTE_MAX, &bytes, ret_len, reterr);
 
-	if (s == ATTEST_REFUSED)
+	if (s == ATTEST_REFUSED) {
+		if (reterr)
+			why = *reterr;
 		return attest_fail(reterr, ATTEST_MALFORMED, "checkpoint",
 				   "name the folder that holds `checkpoint` and `tile`",
-				   "this folder is not a log: it has no such file");
+				   "this folder is not a log: %s", why.what);
+	}
 	if (s == ATTEST_OK)
 		*ret = (char *)bytes;
 	return s;

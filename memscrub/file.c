@@ -29,6 +29,9 @@
 
 #define PAGE_TABLE 4096 /* a page far from others needs one of its own */
 
+/* Holes of hugetlbfs have to be read to be known for holes: there is an end to it. */
+#define HUGE_HOLES ((uint64_t)4 << 30)
+
 /* Where calibration is soon paid back. */
 #define LARGE ((uint64_t)256 << 20)
 
@@ -372,15 +375,22 @@ static void add_untouched(struct job *j, uint64_t allocated)
 
 static void scrub_open_file(struct job *j, const struct stat *st)
 {
+	uint64_t allocated = (uint64_t)st->st_blocks * 512;
 	struct sigbus_saved saved;
 
+	if (j->huge && (uint64_t)j->size > allocated + HUGE_HOLES) {
+		if (allocated)
+			lost(j, MEMSCRUB_RESIDUE, 0, allocated,
+			     "too few huge pages in too long a file to look for them", "");
+		return;
+	}
 	if (!sigbus_enter(&saved)) {
 		seek_failed(j, 0);
 		return;
 	}
 	scrub_data(j);
 	sigbus_leave(&saved);
-	add_untouched(j, (uint64_t)st->st_blocks * 512);
+	add_untouched(j, allocated);
 }
 
 bool scrub_fs_of(int fd, enum scrub_fs *ret)

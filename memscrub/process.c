@@ -348,7 +348,7 @@ static bool mapped_elsewhere(struct process_wiper *w, const struct mapping *m)
 			return true;
 		}
 		while (!found && maps_next(&w->peer_maps, &other))
-			found = other.inode == m->inode && other.dev == m->dev;
+			found = shared_same_object(&other, m);
 		maps_close(&w->peer_maps);
 		if (found || w->peer_maps.bad)
 			return true;
@@ -411,10 +411,11 @@ static void object_mapping(struct process_wiper *w, const struct mapping *m)
 
 /* ---- the whole ------------------------------------------------------------------- */
 
-/* Not memory of the process's own. */
+/* Not memory of the process's own. [vdso] can be: it may be made writable, and is then copied
+ * page by page. */
 static bool kernels_own(const struct mapping *m)
 {
-	static const char *const names[] = { "[vvar]", "[vvar_vclock]", "[vdso]", "[vsyscall]",
+	static const char *const names[] = { "[vvar]", "[vvar_vclock]", "[vsyscall]",
 					     "[uprobes]" };
 
 	for (size_t i = 0; m->inode == 0 && i < sizeof(names) / sizeof(names[0]); i++)
@@ -494,6 +495,8 @@ enum memscrub_status process_wipe(struct process_wiper *w, pid_t pid,
 	w->budget = ABSENT_BUDGET;
 	if (peers->copied)
 		settle(w);
+	if (set)
+		shared_take_program(set, pid);
 	if (attach(w))
 		wipe_all(w);
 	else

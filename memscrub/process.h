@@ -30,9 +30,13 @@
 #define SHARED_OWN 8
 #define SHARED_OWED 64
 
+/* A SysV segment has its id for an inode number, on the mount on which memfds count theirs:
+ * the number alone could be either's, and an id comes round again. */
 struct shared_key {
 	dev_t dev;
 	ino_t inode;
+	bool sysv;
+	uint64_t born; /* a segment's birth, where it is open and the kernel knows */
 };
 
 /* Duplicates of the objects that a session's processes held when they ended. */

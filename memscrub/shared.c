@@ -84,10 +84,28 @@ bool shared_is_nameless(const struct shared_set *s, const struct mapping *m)
 	return m->deleted && on_mount(s, m->dev);
 }
 
+/* Names on the kernel's own mounts are the kernel's: a memfd's begins with "memfd:". */
+static struct shared_key key_of(const struct mapping *m)
+{
+	return (struct shared_key){ .dev = m->dev,
+				    .inode = m->inode,
+				    .sysv = strncmp(m->name, "/SYSV", 5) == 0 };
+}
+
+static bool same(struct shared_key a, struct shared_key b)
+{
+	return a.inode == b.inode && a.dev == b.dev && a.sysv == b.sysv && a.born == b.born;
+}
+
+bool shared_same_object(const struct mapping *a, const struct mapping *b)
+{
+	return same(key_of(a), key_of(b));
+}
+
 static bool among(const struct shared_key *keys, size_t n, struct shared_key key)
 {
 	for (size_t i = 0; i < n; i++)
-		if (keys[i].inode == key.inode && keys[i].dev == key.dev)
+		if (same(keys[i], key))
 			return true;
 	return false;
 }
@@ -107,13 +125,13 @@ bool shared_spare(struct shared_set *s, int fd)
 		return true;
 	if (s->n_own == SHARED_OWN)
 		return false;
-	s->own[s->n_own++] = (struct shared_key){ st.st_dev, st.st_ino };
+	s->own[s->n_own++] = (struct shared_key){ .dev = st.st_dev, .inode = st.st_ino };
 	return true;
 }
 
 bool shared_is_held(const struct shared_set *s, const struct mapping *m)
 {
-	return known(s, (struct shared_key){ m->dev, m->inode });
+	return known(s, key_of(m));
 }
 
 /* ---- left to others -------------------------------------------------------------- */
@@ -121,13 +139,13 @@ bool shared_is_held(const struct shared_set *s, const struct mapping *m)
 static void forget(struct shared_set *s, struct shared_key key)
 {
 	for (size_t i = 0; i < s->n_owed; i++)
-		if (s->owed[i].key.inode == key.inode && s->owed[i].key.dev == key.dev)
+		if (same(s->owed[i].key, key))
 			s->owed[i--] = s->owed[--s->n_owed];
 }
 
 void shared_settled(struct shared_set *s, const struct mapping *m)
 {
-	forget(s, (struct shared_key){ m->dev, m->inode });
+	forget(s, key_of(m));
 }
 
 void shared_owe(struct shared_set *s, const struct mapping *m)
@@ -137,14 +155,23 @@ void shared_owe(struct shared_set *s, const struct mapping *m)
 		shared_lose(s, m->end - m->start, "more objects than there is room for");
 		return;
 	}
-	s->owed[s->n_owed].key = (struct shared_key){ m->dev, m->inode };
+	s->owed[s->n_owed].key = key_of(m);
 	s->owed[s->n_owed++].bytes = m->end - m->start;
 }
 
 /* ---- taking hold ----------------------------------------------------------------- */
 
+static uint64_t birth(int fd)
+{
+	struct statx st;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &st) < 0 || !(st.stx_mask & STATX_BTIME))
+		return 0;
+	return (uint64_t)st.stx_btime.tv_sec * 1000000000u + st.stx_btime.tv_nsec;
+}
+
 /* Keeps `fd`, or closes it. */
-static void keep(struct shared_set *s, int fd)
+static void keep(struct shared_set *s, int fd, bool sysv)
 {
 	struct shared_key key;
 	struct stat st;
@@ -154,7 +181,9 @@ static void keep(struct shared_set *s, int fd)
 		close(fd); /* another process gave the number to something else meanwhile */
 		return;
 	}
-	key = (struct shared_key){ st.st_dev, st.st_ino };
+	key = (struct shared_key){ .dev = st.st_dev, .inode = st.st_ino, .sysv = sysv };
+	forget(s, key);
+	key.born = sysv ? birth(fd) : 0;
 	if (known(s, key) || s->n == SHARED_OBJECTS) {
 		if (!known(s, key))
 			shared_lose(s, (uint64_t)st.st_blocks * 512,
@@ -162,7 +191,6 @@ static void keep(struct shared_set *s, int fd)
 		close(fd);
 		return;
 	}
-	forget(s, key);
 	s->keys[s->n] = key;
 	s->fds[s->n++] = fd;
 }
@@ -177,10 +205,36 @@ bool shared_take_mapping(struct shared_set *s, pid_t pid, const struct mapping *
 	snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx", pid,
 		 (unsigned long long)m->start, (unsigned long long)m->end);
 	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0 && errno == ETXTBSY) /* somebody runs it: opened anew when nobody does */
+		fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	keep(s, fd);
+	keep(s, fd, key_of(m).sysv);
 	return true;
+}
+
+void shared_take_program(struct shared_set *s, pid_t pid)
+{
+	struct statx st;
+	char path[32];
+	dev_t dev;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_INO | STATX_NLINK,
+		  &st) < 0) {
+		if (errno != ENOENT) /* its file system is gone, or it has none */
+			shared_lose(s, 1, "the file that a process runs cannot be looked at");
+		return;
+	}
+	dev = makedev(st.stx_dev_major, st.stx_dev_minor);
+	if (!shared_lives_on(s, dev) && !(on_mount(s, dev) && st.stx_nlink == 0))
+		return;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		keep(s, fd, false);
+	else
+		shared_lose(s, 1, "the file that a process runs cannot be opened");
 }
 
 /* As pidfd_getfd; where the thread group's first thread is gone, and the kernel knows no
@@ -212,11 +266,11 @@ static void take_fd(struct shared_set *s, pid_t tid, int dir, const char *name)
 	dev = makedev(st.stx_dev_major, st.stx_dev_minor);
 	nameless = on_mount(s, dev) && st.stx_nlink == 0 && S_ISREG(st.stx_mode);
 	if (!(shared_lives_on(s, dev) || nameless) ||
-	    known(s, (struct shared_key){ dev, st.stx_ino }))
+	    known(s, (struct shared_key){ .dev = dev, .inode = st.stx_ino }))
 		return;
 	fd = duplicate(tid, dir, name);
 	if (fd >= 0)
-		keep(s, fd);
+		keep(s, fd, false);
 	else
 		shared_lose(s, st.stx_blocks * 512,
 			    "a process's descriptor cannot be duplicated");

@@ -1,4 +1,5 @@
 /* memscrub/sysv.c - the SysV segments of an ipc namespace, from a child that enters it. */
+#include "memscrub/maps.h"
 #include "memscrub/process.h"
 
 #include <errno.h>
@@ -18,6 +19,9 @@
 
 #define PAGE 4096u
 #define CHUNK 512 /* pages looked at, zeroed, and read back at once */
+/* A segment may be as large as the address space and hold next to nothing: where it must be
+ * gone through page by page there is an end to it, for all of them together. */
+#define BUDGET ((size_t)1 << 26)
 
 #ifndef SHM_STAT_ANY
 #define SHM_STAT_ANY 15
@@ -41,13 +45,16 @@ static void found(struct report *r, enum memscrub_status s, int id, const char *
 		r->status = s;
 }
 
-/* Capabilities over the namespace come with the user namespace that owns it. */
+/* Capabilities over the namespace come with the user namespace that owns it. Whoever has them
+ * without (root) stays outside, and keeps what he may do there. */
 static bool enter(int ns)
 {
 	int owner = ioctl(ns, NS_GET_USERNS), own = open("/proc/self/ns/user", O_RDONLY);
 	struct stat a, b;
 	bool ok = owner >= 0 && own >= 0 && fstat(owner, &a) == 0 && fstat(own, &b) == 0;
 
+	if (setns(ns, CLONE_NEWIPC) == 0)
+		return true;
 	if (ok && (a.st_ino != b.st_ino || a.st_dev != b.st_dev))
 		ok = setns(owner, CLONE_NEWUSER) == 0;
 	return ok && setns(ns, CLONE_NEWIPC) == 0;
@@ -75,20 +82,74 @@ static void scrub_pages(uint8_t *base, size_t pages, struct report *r, int id)
 	}
 }
 
+/* The segment as a file, as root may have it. It is longer than it was asked to be where it
+ * is made of huge pages. */
+static int open_segment(const uint8_t *base)
+{
+	static struct maps maps;
+	struct mapping m = { 0 };
+	char path[64];
+
+	if (!maps_open(&maps, getpid()))
+		return -1;
+	while (maps_next(&maps, &m) && m.start != (uint64_t)(uintptr_t)base)
+		;
+	maps_close(&maps);
+	if (m.start != (uint64_t)(uintptr_t)base)
+		return -1;
+	snprintf(path, sizeof(path), "/proc/self/map_files/%llx-%llx",
+		 (unsigned long long)m.start, (unsigned long long)m.end);
+	return open(path, O_RDWR | O_CLOEXEC);
+}
+
+static void scrub_through(int fd, struct report *r)
+{
+	struct memscrub_error e = { 0 };
+	struct scrub_result done = { 0 };
+	enum memscrub_status s = scrub_file(fd, &done, &e);
+
+	r->result.bytes += done.bytes;
+	r->result.failed += done.failed + (s != MEMSCRUB_OK && !done.failed);
+	if (s != MEMSCRUB_OK && r->status == MEMSCRUB_OK)
+		r->error = e;
+	if (s > r->status)
+		r->status = s;
+	close(fd);
+}
+
+static void scrub_attached(int id, uint8_t *base, size_t size, struct report *r)
+{
+	static size_t budget = BUDGET;
+	size_t pages = (size + PAGE - 1) / PAGE, n;
+
+	if (pages > budget) {
+		r->result.failed += size;
+		errno = EFBIG;
+		found(r, MEMSCRUB_RESIDUE, id, "too much to go through");
+		return;
+	}
+	budget -= pages;
+	for (size_t at = 0; at < pages; at += n) {
+		n = pages - at < CHUNK ? pages - at : CHUNK;
+		scrub_pages(base + at * PAGE, n, r, id);
+	}
+}
+
 static void scrub_segment(int id, size_t size, struct report *r)
 {
-	size_t pages = (size + PAGE - 1) / PAGE, n;
 	uint8_t *base = shmat(id, NULL, 0);
+	int fd;
 
 	if (base == (void *)-1) {
 		r->result.failed += size;
 		found(r, MEMSCRUB_RESIDUE, id, "it cannot be attached");
 		return;
 	}
-	for (size_t at = 0; at < pages; at += n) {
-		n = pages - at < CHUNK ? pages - at : CHUNK;
-		scrub_pages(base + at * PAGE, n, r, id);
-	}
+	fd = open_segment(base);
+	if (fd >= 0)
+		scrub_through(fd, r);
+	else
+		scrub_attached(id, base, size, r);
 	r->result.parts++;
 	(void)shmdt(base);
 }

@@ -189,6 +189,8 @@ enum runtime_status clerk_record(int sock, const uint8_t id[static SESSION_ID_BY
 
 	memcpy(m.id, id, sizeof(m.id));
 	s = ask(sock, &m, &m, reterr);
+	if (s == RUNTIME_OK && m.type == WIRE_NO)
+		return runtime_fail(reterr, RUNTIME_REFUSED, "audit log", "", "%s", m.text);
 	if (s == RUNTIME_OK)
 		s = judge(&m, reterr);
 	if (s == RUNTIME_OK)

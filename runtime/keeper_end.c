@@ -87,7 +87,7 @@ static bool scrub(struct keeper *k, struct receipt *r)
 }
 
 /* The lines are in the journal before anything of it is given back. */
-static void note(struct keeper *k, const struct receipt *r)
+static bool note(struct keeper *k, const struct receipt *r)
 {
 	struct journal_fact facts[PLACES + 2] = { 0 };
 	size_t n = scrubbing_facts(r, facts);
@@ -98,7 +98,7 @@ static void note(struct keeper *k, const struct receipt *r)
 		snprintf(facts[n].value, sizeof(facts[n].value), "%d", keeper_wait_status(k));
 		n++;
 	}
-	best_effort(journal_note_all(k->journal, facts, n, &ignored));
+	return journal_note_all(k->journal, facts, n, &ignored) == RUNTIME_OK;
 }
 
 /* Bytes of a tenant's went back to free memory, and nobody wipes it there. */
@@ -126,12 +126,17 @@ static bool copy_receipt(const struct keeper *k)
 	       pwrite(k->receipt, text, (size_t)n, 0) == n && fsync(k->receipt) == 0;
 }
 
-/* Without an entry in the log no session is CLEAN: `cordon recover` asks the clerk again. */
-static void conclude(struct keeper *k, const struct receipt *r)
+/* Without an entry in the log no session is CLEAN: `cordon recover` asks the clerk again.
+ * The entry is made from the journal: of lines that are not there (`noted`) it knows
+ * nothing. False: the end is not on disk either. */
+static bool conclude(struct keeper *k, const struct receipt *r, bool noted)
 {
 	struct runtime_error e = { 0 };
 	char words[JOURNAL_VALUE / 2];
-	enum runtime_status logged = keeper_record(k, WIRE_RECORD_END, &e);
+	enum runtime_status logged =
+		noted ? keeper_record(k, WIRE_RECORD_END, &e)
+		      : runtime_fail(&e, RUNTIME_SYSTEM, "journal", "",
+				     "the session's journal cannot be written");
 
 	fault_point("logged");
 	scrubbing_say(r, words, sizeof(words));
@@ -147,8 +152,8 @@ static void conclude(struct keeper *k, const struct receipt *r)
 			 words);
 	if (logged == RUNTIME_OK && receipt_clean(r) &&
 	    journal_move(k->journal, EV_CLEAN, k->said, &e) == RUNTIME_OK)
-		return;
-	keeper_move(k, EV_RESIDUE, k->said);
+		return true;
+	return journal_move(k->journal, EV_RESIDUE, k->said, &e) == RUNTIME_OK;
 }
 
 /* ---- all of it ------------------------------------------------------------------- */
@@ -179,21 +184,22 @@ void keeper_finish(struct keeper *k, const char *refused)
 {
 	struct runtime_error ignored;
 	struct receipt r;
-	bool wiped;
+	bool wiped, noted, ended;
 
 	to_scrubbing(k, refused);
 	fault_point("scrubbing");
 	wiped = scrub(k, &r);
 	fault_point("scrubbed");
-	note(k, &r);
+	noted = note(k, &r);
 	fault_point("noted.lines");
 	if (soils(k, &r))
 		best_effort(dirty_mark(k->paths.sessions_fd, k->id, k->plan->tenant, &ignored));
 	clean_up(k);
 	fault_point("cleaned");
-	conclude(k, &r);
+	ended = conclude(k, &r, noted);
 	fault_point("final");
-	/* What could not be wiped stays with the clerk: in quarantine, for another try. */
-	if (k->clerk >= 0 && wiped)
+	/* What could not be wiped stays with the clerk: in quarantine, for another try. So does
+	 * all of a session whose journal does not say how it ended: it is recovered. */
+	if (k->clerk >= 0 && wiped && ended)
 		best_effort(clerk_ended(k->clerk, k->id, &ignored));
 }

@@ -250,7 +250,7 @@ static enum runtime_status await_exec(struct launcher *l, const struct launcher_
 
 	for (;;) {
 		struct pollfd p[2] = { { .fd = l->sigchld, .events = POLLIN },
-				       { .fd = l->sock, .events = POLLIN } };
+				       { .fd = -1, .events = POLLIN } };
 		int64_t left = end - now_ms();
 		enum runtime_status s;
 		bool over;
@@ -259,13 +259,16 @@ static enum runtime_status await_exec(struct launcher *l, const struct launcher_
 			return runtime_fail(
 				e, RUNTIME_SYSTEM, "setup", "is a mounted server gone?",
 				"the sandbox was not ready within %d s", SETUP_SECONDS);
+		/* The workload may be READY before the kernel has told whose child it is. */
+		if (l->tracer.workload)
+			p[1].fd = l->sock;
 		if (poll(p, 2, (int)left) < 0 && errno != EINTR)
 			return fail(e, "setup", "cannot wait");
 		drain(l->sigchld);
 		pump(l);
 		/* Looked at before the messages: then a last word is not missed. */
 		over = l->tracer.workload_gone || tracer_empty(&l->tracer);
-		s = take_messages(l, spec, e);
+		s = l->tracer.workload || over ? take_messages(l, spec, e) : RUNTIME_OK;
 		if (s != RUNTIME_OK)
 			return s;
 		if (l->tracer.exec_stop && l->n_tmpfs)

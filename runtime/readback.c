@@ -347,17 +347,42 @@ static int open_process(pid_t pid)
 	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
+/* The filters that this process is under, and all that descend from it. */
+static enum runtime_status own_filters(unsigned long *ret, struct runtime_error *e)
+{
+	char status[8192], filters[24];
+	int proc;
+
+	*ret = 0;
+	if (prctl(PR_GET_SECCOMP) == 0)
+		return RUNTIME_OK;
+	proc = open_process(getpid());
+	if (proc < 0 || file_read_text(proc, "status", status, sizeof(status)) < 0 ||
+	    !status_field(status, "Seccomp_filters", filters, sizeof(filters))) {
+		closep(&proc);
+		return unreadable(e, "/proc/self/status");
+	}
+	close(proc);
+	*ret = strtoul(filters, NULL, 10);
+	return RUNTIME_OK;
+}
+
 /* It drops everything beside the workload's own start, the filter last. */
 static enum runtime_status await_filter(int proc, char *status, size_t size,
 					struct runtime_error *e)
 {
 	const struct timespec pause = { .tv_nsec = 50 * 1000 };
-	enum runtime_status s = RUNTIME_SYSTEM;
+	unsigned long inherited;
+	enum runtime_status s = own_filters(&inherited, e);
+	char want[24];
 
+	if (s != RUNTIME_OK)
+		return s;
+	snprintf(want, sizeof(want), "%lu", inherited + 1);
 	for (int tries = 0; tries < 20000; tries++) {
 		if (file_read_text(proc, "status", status, size) < 0)
 			return unreadable(e, "/proc/PID/status of the first process");
-		s = expect(status, "Seccomp", "2", e);
+		s = expect(status, "Seccomp_filters", want, e);
 		if (s != RUNTIME_REFUSED)
 			break;
 		nanosleep(&pause, NULL);
@@ -390,7 +415,6 @@ enum runtime_status readback_first(pid_t pid, const struct launcher_spec *spec,
 
 enum runtime_status readback_here(struct readback_host *ret, struct runtime_error *reterr)
 {
-	char status[8192], filters[24] = "0";
 	int proc = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	enum runtime_status s = RUNTIME_OK;
 	struct stat st;
@@ -405,13 +429,8 @@ enum runtime_status readback_here(struct readback_host *ret, struct runtime_erro
 		ret->namespaces[i].dev = st.st_dev;
 		ret->namespaces[i].ino = st.st_ino;
 	}
-	if (s == RUNTIME_OK && prctl(PR_GET_SECCOMP) != 0 &&
-	    (file_read_text(proc, "status", status, sizeof(status)) < 0 ||
-	     !status_field(status, "Seccomp_filters", filters, sizeof(filters))))
-		s = unreadable(reterr, "/proc/self/status");
-	ret->filters = strtoul(filters, NULL, 10);
 	close(proc);
-	return s;
+	return s == RUNTIME_OK ? own_filters(&ret->filters, reterr) : s;
 }
 
 enum runtime_status readback_ready(pid_t pid, const struct launcher_spec *spec,

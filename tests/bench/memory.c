@@ -9,7 +9,7 @@
 #include "tests/bench/clerk.h"
 
 #define KEEPER_LIMIT_KIB 2048.0
-#define CLERK_LIMIT_KIB  8192.0
+#define CLERK_LIMIT_KIB 8192.0
 
 static bool read_line(pid_t pid, const char *file, char *to, size_t size)
 {

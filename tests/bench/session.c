@@ -31,9 +31,12 @@ static double took[STEPS][ROUNDS], whole[ROUNDS], rest[ROUNDS];
 
 static void run_once(const char *cordon, const char *root, size_t round)
 {
-	char *command[] = { (char *)(uintptr_t)cordon, (char[]){ "--root" },
-			    (char *)(uintptr_t)root,   (char[]){ "run" },
-			    (char[]){ "--" },          (char[]){ "/bin/true" },
+	char *command[] = { (char *)(uintptr_t)cordon,
+			    (char[]){ "--root" },
+			    (char *)(uintptr_t)root,
+			    (char[]){ "run" },
+			    (char[]){ "--" },
+			    (char[]){ "/bin/true" },
 			    NULL };
 	uint64_t begin = now_ns();
 	int status = -1;

@@ -41,7 +41,8 @@ struct world {
 	char name[160]; /* of the case, for what is said about it */
 	const char *bin;
 	char dir[64], root[80];
-	bool user; /* sessions are an ordinary user's */
+	bool user;             /* sessions are an ordinary user's */
+	bool no_receipt_files; /* there was no room for them; the log has the receipts */
 	pid_t cli, keeper, clerk, init, workload;
 	char hex[SESSION_ID_HEX];      /* of its session, once there is a journal */
 	char past[16][SESSION_ID_HEX]; /* sessions before it in the same root */

@@ -774,6 +774,11 @@ int main(int argc, char **argv)
 	bool user = argc == 2 && strcmp(argv[1], "as-user") == 0;
 	int failed;
 
+#ifdef __SANITIZE_ADDRESS__
+	puts("1..0 # SKIP the sanitizer's own threads and stops are no tenant's: tested "
+	     "without");
+	return 0;
+#endif
 	for (size_t i = 0; i < ACTS; i++) {
 		if (argc == 2 && strcmp(argv[1], acts[i].name) == 0)
 			_exit(acts[i].run()); /* nothing of a sanitizer's runs at the end */
