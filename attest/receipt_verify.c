@@ -55,13 +55,17 @@ static bool take_time(const json_t *object, const char *name, int64_t *ret)
 {
 	const char *text = json_string_value(json_object_get(object, name)), *end;
 	struct tm tm = { 0 };
-	long micros;
+	unsigned long micros;
+	char *rest;
 
 	end = text ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
-	if (!end || sscanf(end, ".%6ldZ", &micros) != 1 || micros < 0 || tm.tm_year < 70 ||
+	if (!end || end[0] != '.' || end[1] < '0' || end[1] > '9' || tm.tm_year < 70 ||
 	    tm.tm_year > 300)
 		return false;
-	*ret = (int64_t)timegm(&tm) * 1000000000 + micros * 1000;
+	micros = strtoul(end + 1, &rest, 10);
+	if (micros > 999999 || strcmp(rest, "Z") != 0)
+		return false;
+	*ret = (int64_t)timegm(&tm) * 1000000000 + (int64_t)micros * 1000;
 	return true;
 }
 

@@ -171,10 +171,10 @@ static bool show(int state_fd, const char *name, const char *text)
 static enum runtime_status show_public(int state_fd, const struct clerk_keys *k,
 				       struct runtime_error *e)
 {
-	char text[NOTE_VKEY + 1];
+	char vkey[NOTE_VKEY], text[NOTE_VKEY + 1];
 
-	note_verifier_print(note_signer_verifier(k->log), text);
-	strcat(text, "\n"); /* there is room for it: one more than NOTE_VKEY */
+	note_verifier_print(note_signer_verifier(k->log), vkey);
+	snprintf(text, sizeof(text), "%s\n", vkey);
 	if (!show(state_fd, "log.vkey", text))
 		return fail(e, "log.vkey", "cannot write it");
 	pem(note_signer_verifier(k->receipt)->key, text, sizeof(text));
