@@ -432,15 +432,18 @@ static unsigned choose(struct world *w, uint64_t *random)
 	return victims;
 }
 
-/* Killed at once with others, or just as it is let go, a process can miss its last stop:
- * then that is what its end says. */
-static bool missed_a_last_stop(struct world *w, unsigned victims)
+/* Killed at once with others, or just as it is let go, a process can miss its last stop, or
+ * its child be unknown yet: then that is what its end says. */
+static bool could_not_be_wiped(struct world *w, unsigned victims)
 {
 	static struct journal j;
+	const char *why;
 
-	return !(victims & KEEPER) && read_session(w, &j) &&
-	       journal_state(&j) == SESSION_QUARANTINED &&
-	       strstr(j.states[j.n_states - 1].why, "last stop");
+	if ((victims & KEEPER) || !read_session(w, &j) ||
+	    journal_state(&j) != SESSION_QUARANTINED)
+		return false;
+	why = j.states[j.n_states - 1].why;
+	return strstr(why, "last stop") || strstr(why, "a process outside the session");
 }
 
 /* A keeper may be started only now, and does not bear its name from the first moment. */
@@ -484,7 +487,7 @@ static void kill_once(struct world *w, uint64_t *random)
 	tenant_gone(w, 2000);
 	(void)finish(w, w->cli, 15000, "cordon run");
 	end = expected_end(w, victims);
-	if (missed_a_last_stop(w, victims))
+	if (could_not_be_wiped(w, victims))
 		end.state = SESSION_QUARANTINED;
 	recover(w, -1);
 	recover_again(w);
