@@ -91,7 +91,7 @@ scrub_file(int fd, struct scrub_result *add, struct memscrub_error *reterr);
  * tmpfs, ramfs or hugetlbfs. Nobody else may use the tree meanwhile. Modes that are in the
  * way are changed; symbolic links are not followed, mounts inside are not entered. A file
  * with several names is scrubbed once for each. An entry that could not be reached, and a
- * name that another mount covers, is `failed`. Names, link targets and attributes are the
+ * name that another mount covers, is `failed`. Names, targets of symbolic links and attributes are the
  * kernel's own memory, out of reach.
  */
 __attribute__((warn_unused_result)) enum memscrub_status

@@ -40,6 +40,8 @@ struct scan_arg {
 /* Shared memory that a process mapped and never touched may hold what others wrote there.
  * Touching it allocates what is a hole, so there is an end to it. */
 #define ABSENT_BUDGET (64u << 20)
+/* Beyond it only what is there is wiped, and not for ever: a mapping costs a tenant nothing. */
+#define WALK_BUDGET (UINT64_C(16) << 30)
 
 static const uint8_t zeros[4 * PAGE];
 
@@ -394,6 +396,12 @@ static void in_place(struct process_wiper *w, const struct mapping *m)
 	for (uint64_t at = m->start; at < m->end; at += n * PAGE) {
 		n = (m->end - at) / PAGE < WIPER_BATCH ? (size_t)((m->end - at) / PAGE)
 						       : WIPER_BATCH;
+		w->walked += w->budget < PAGE ? n * PAGE : 0;
+		if (w->walked > WALK_BUDGET) {
+			failed(w, &w->result->shared, at, m->end - at,
+			       "shared mappings are too large to go through");
+			break;
+		}
 		if (read_entries(w, at, n))
 			shared_window(w, m, at, n);
 		else
@@ -493,6 +501,7 @@ enum memscrub_status process_wipe(struct process_wiper *w, pid_t pid,
 	w->error = reterr;
 	w->failed = w->unsettled = false;
 	w->budget = ABSENT_BUDGET;
+	w->walked = 0;
 	if (peers->copied)
 		settle(w);
 	if (set)

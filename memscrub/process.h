@@ -128,6 +128,7 @@ struct process_wiper {
 	int pagemap, mem;
 	bool failed, unsettled;
 	uint64_t budget; /* bytes of absent shared pages that may still be touched */
+	uint64_t walked; /* bytes of shared mappings gone through when that was used up */
 	struct maps maps, peer_maps;
 	struct wiper_batch usual, forced, shared;
 	struct wiper_region regions[64];
