@@ -58,7 +58,7 @@ static bool put_file(int dir, const char *name, mode_t mode, const void *bytes, 
 /* At most `size` bytes; -1 with errno. Nobody else's file, and nobody else may read it. */
 static ssize_t get_secret(int dir, const char *name, void *ret, size_t size)
 {
-	AUTO(closep) int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	AUTO(closep) int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
@@ -160,7 +160,8 @@ static void pem(const uint8_t key[static 32], char *ret, size_t size)
 static bool show(int state_fd, const char *name, const char *text)
 {
 	char now[1024];
-	AUTO(closep) int fd = openat(state_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	AUTO(closep)
+	int fd = openat(state_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, now, sizeof(now));
 
 	if (n == (ssize_t)strlen(text) && memcmp(now, text, (size_t)n) == 0)
