@@ -117,8 +117,8 @@ static enum runtime_status make(int dir, const char *file, const char *name, str
 		       : fail(e, file, "cannot store the key");
 }
 
-/* The key in `file`; where there is none, one of that name is made. */
-static enum runtime_status open_key(int dir, const char *file, const char *name,
+/* The key in `file`; where there is none, one of that name is made, unless one is in use. */
+static enum runtime_status open_key(int dir, const char *file, const char *name, bool in_use,
 				    struct note_signer **ret, struct runtime_error *e)
 {
 	struct attest_error ae = { .what = "" };
@@ -126,7 +126,10 @@ static enum runtime_status open_key(int dir, const char *file, const char *name,
 	ssize_t n = get_secret(dir, file, &k, sizeof(k) - 1);
 	enum runtime_status s = RUNTIME_OK;
 
-	if (n < 0 && errno == ENOENT)
+	if (n < 0 && errno == ENOENT && in_use)
+		s = runtime_fail(e, RUNTIME_REFUSED, file, "restore it from a copy",
+				 "this key was removed, and others know its public half");
+	else if (n < 0 && errno == ENOENT)
 		s = make(dir, file, name, &k, e);
 	else if (n < 0)
 		s = fail(e, file, "cannot read the key");
@@ -193,16 +196,19 @@ enum runtime_status clerk_keys_open(int state_fd, struct clerk_keys *ret,
 	struct clerk_keys k = { NULL, NULL, "" };
 	char name[NOTE_NAME];
 	enum runtime_status s;
+	/* Both keys are durable before anything is signed. */
+	bool in_use = clerk_keys_published(state_fd) ||
+		      faccessat(state_fd, "log/.state/signed", F_OK, 0) == 0;
 
 	if (dir < 0)
 		return fail(reterr, FOLDER, "cannot open the keys' folder");
 	if (!new_origin(name))
 		return fail(reterr, FOLDER, "no random bytes");
-	s = open_key(dir, "log.key", name, &k.log, reterr);
+	s = open_key(dir, "log.key", name, in_use, &k.log, reterr);
 	if (s == RUNTIME_OK) {
 		snprintf(k.origin, sizeof(k.origin), "%s", note_signer_verifier(k.log)->name);
 		snprintf(name, sizeof(name), "%.240s/receipt", k.origin);
-		s = open_key(dir, "receipt.key", name, &k.receipt, reterr);
+		s = open_key(dir, "receipt.key", name, in_use, &k.receipt, reterr);
 	}
 	if (s == RUNTIME_OK)
 		s = show_public(state_fd, &k, reterr);
