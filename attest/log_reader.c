@@ -120,7 +120,6 @@ enum attest_status log_checkpoint_read(int dirfd, char **ret, size_t *ret_len,
 struct cached {
 	bool valid;
 	uint64_t index;
-	unsigned width;
 	struct tlog_hash hashes[TLOG_TILE_WIDTH];
 };
 

@@ -282,8 +282,8 @@ static void explain_seccomp(FILE *to, const struct policy_plan *p)
 	put_list(to, "denies", p->seccomp_deny);
 	if (p->class == POLICY_CLASS_SANDBOX)
 		fputs("Refused below every profile, whatever it or this policy allows: clone3, "
-		      "clone with CLONE_UNTRACED, new user namespaces, io_uring, userfaultfd, "
-		      "memfd_secret and process_mrelease.\n",
+		      "clone with CLONE_UNTRACED, new user namespaces, io_uring, io_setup, "
+		      "userfaultfd, memfd_secret, process_mrelease and process_vm_writev.\n",
 		      to);
 	if (!ours)
 		return;

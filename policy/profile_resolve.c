@@ -139,11 +139,13 @@ static void add_profile(struct rules *r, const struct profile *p,
 static const struct {
 	const char *name, *reason;
 } never[] = {
+	{ "io_setup", "the kernel writes what it was asked to read into memory that was wiped" },
 	{ "io_uring_setup", "its operations pass every filter by" },
 	{ "io_uring_enter", "its operations pass every filter by" },
 	{ "io_uring_register", "its operations pass every filter by" },
 	{ "memfd_secret", "its memory cannot be wiped from outside" },
 	{ "process_mrelease", "it frees a dying process's memory before it is wiped" },
+	{ "process_vm_writev", "it writes into a dying process's memory after it was wiped" },
 	{ "userfaultfd", "it can hold up whoever wipes the memory for ever" },
 };
 

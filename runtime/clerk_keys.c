@@ -49,6 +49,8 @@ static bool put_file(int dir, const char *name, mode_t mode, const void *bytes, 
 	ok = fchmod(fd, mode) == 0 && write(fd, bytes, len) == (ssize_t)len && fsync(fd) == 0;
 	closep(&fd);
 	ok = ok && renameat(dir, temp, dir, name) == 0;
+	if (!ok)
+		(void)unlinkat(dir, temp, 0); /* half a secret is one as well */
 	fd = ok ? openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	ok = fd >= 0 && fsync(fd) == 0;
 	closep(&fd);

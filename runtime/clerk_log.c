@@ -240,6 +240,22 @@ static enum runtime_status record_start(struct clerk_log *l, const struct journa
 	return append(l, &entry, ret_index, e);
 }
 
+/* SCRUBBING, or an end that the log could not take when it came. */
+static bool has_ended(const struct journal *j)
+{
+	const char *unlogged = journal_fact(j, "unlogged");
+
+	switch (journal_state(j)) {
+	case SESSION_SCRUBBING:
+	case SESSION_LOST:
+		return true;
+	case SESSION_QUARANTINED:
+		return unlogged && strcmp(unlogged, "end") == 0;
+	default:
+		return false;
+	}
+}
+
 static enum runtime_status record_end(struct clerk_log *l, const struct journal *j,
 				      const char *hex, int64_t *ret_index,
 				      struct runtime_error *e)
@@ -248,7 +264,7 @@ static enum runtime_status record_end(struct clerk_log *l, const struct journal 
 	int64_t second;
 	enum runtime_status s;
 
-	if (journal_state(j) != SESSION_SCRUBBING && journal_state(j) != SESSION_LOST)
+	if (!has_ended(j))
 		return runtime_fail(e, RUNTIME_REFUSED, hex, "",
 				    "a session that is %s has not ended",
 				    session_state_str(journal_state(j)));

@@ -58,7 +58,8 @@ static int load(const struct sock_filter *insns, size_t n, unsigned flags)
  * - each task of a sandbox is traced, or its memory could not be wiped when it dies; clone3
  *   hides its flags behind a pointer, libc takes ENOSYS as "use clone";
  * - no memory that cannot be wiped from outside, none freed before it is wiped, none that
- *   makes its reader wait for ever;
+ *   makes its reader wait for ever, none written after it was wiped: by another process, or
+ *   by the kernel for a read that was asked for long ago (/proc/PID/mem is read-only);
  * - no calls that pass the filter by (io_uring);
  * - no user namespace inside: it would give capabilities over kernel code that most of its
  *   bugs are found in. */
@@ -69,6 +70,8 @@ static int load_floor(void)
 		ABSENT(SYS_clone3),
 		ABSENT(SYS_memfd_secret),
 		ABSENT(SYS_process_mrelease),
+		ABSENT(SYS_process_vm_writev),
+		ABSENT(SYS_io_setup),
 		ABSENT(SYS_userfaultfd),
 		ABSENT(SYS_io_uring_setup),
 		ABSENT(SYS_io_uring_enter),

@@ -216,6 +216,12 @@ static bool readable(int sock)
 	return poll(&p, 1, 0) > 0;
 }
 
+static enum runtime_status killed_first(struct runtime_error *e)
+{
+	return runtime_fail(e, RUNTIME_REFUSED, "exec", "does the seccomp profile allow execve?",
+			    "the workload was killed before it could start");
+}
+
 /* All that the inside has said so far. The socket ends at the exec (CLOEXEC), or brings the
  * reason why there is none. */
 static enum runtime_status take_messages(struct launcher *l, const struct launcher_spec *spec,
@@ -233,6 +239,10 @@ static enum runtime_status take_messages(struct launcher *l, const struct launch
 			closefd(&l->sock);
 		} else if (m.kind == INSIDE_READY && !l->n_tmpfs) {
 			s = keep_built(l, spec, &m, fds, n, e);
+			pump(l);
+			/* Of one that is dying not everything can be read. */
+			if (s != RUNTIME_OK && l->tracer.workload_leaving)
+				s = killed_first(e);
 		} else {
 			l->exit_code = m.exit_code;
 			*e = m.error;
@@ -277,9 +287,7 @@ static enum runtime_status await_exec(struct launcher *l, const struct launcher_
 			break;
 	}
 	if (l->n_tmpfs)
-		return runtime_fail(e, RUNTIME_REFUSED, "exec",
-				    "does the seccomp profile allow execve?",
-				    "the workload was killed before it could start");
+		return killed_first(e);
 	return runtime_fail(e, RUNTIME_SYSTEM, "setup", "the kernel's log may say why",
 			    "the sandbox ended before it was ready");
 }

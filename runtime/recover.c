@@ -33,8 +33,8 @@ struct work {
 	struct clerk_taken taken; /* what the clerk held of it */
 	struct recovered done;
 	uint8_t id[SESSION_ID_BYTES];
-	bool again;    /* it ended, and something of its end can be done better now */
 	bool unlogged; /* its journal says that its end is not in the log */
+	bool entered;  /* now it is */
 	bool full; /* its journal had no room for the lines: its receipt knows none of them */
 };
 
@@ -273,23 +273,34 @@ static bool fact_known(const struct journal *j, const struct journal_fact *f)
 	       strcmp(behind_words(old, 4), behind_words(now, 4)) == 0;
 }
 
-/* A journal that has no room for the lines must still come to its end: its receipt then
- * says less than there was. */
-static enum runtime_status note_lines(struct work *w, const struct receipt *r)
+struct news {
+	struct journal_fact facts[PLACES + 2];
+	size_t n;
+};
+
+/* What its receipt would say and its journal does not yet. */
+static void find_news(const struct work *w, const struct receipt *r, struct news *ret)
 {
-	struct journal_fact facts[PLACES + 2] = { 0 }, news[PLACES + 2];
-	size_t n = scrubbing_facts(r, facts), n_news = 0;
+	struct journal_fact facts[PLACES + 2] = { 0 };
+	size_t n = scrubbing_facts(r, facts);
 
 	snprintf(facts[n].key, sizeof(facts[n].key), "recovered");
 	snprintf(facts[n].value, sizeof(facts[n].value), "yes");
 	n++;
+	ret->n = 0;
 	for (size_t i = 0; i < n; i++)
 		if (!fact_known(w->journal, &facts[i]))
-			news[n_news++] = facts[i];
-	w->full = n_news > journal_room(w->writer);
-	if (w->full || n_news == 0)
+			ret->facts[ret->n++] = facts[i];
+}
+
+/* A journal that has no room for the lines must still come to its end: its receipt then
+ * says less than there was. */
+static enum runtime_status note_lines(struct work *w, const struct news *news)
+{
+	w->full = news->n > journal_room(w->writer);
+	if (w->full || news->n == 0)
 		return RUNTIME_OK;
-	return journal_note_all(w->writer, news, n_news, &w->done.error);
+	return journal_note_all(w->writer, news->facts, news->n, &w->done.error);
 }
 
 static enum runtime_status mark_dirty(struct work *w, const struct receipt *r)
@@ -358,7 +369,7 @@ static enum runtime_status conclude(struct work *w, const struct receipt *r)
 	enum runtime_status s;
 	bool logged, clean;
 
-	logged = enter(w, &w->done.error) == RUNTIME_OK;
+	logged = w->entered || enter(w, &w->done.error) == RUNTIME_OK;
 	fault_point("recover.logged");
 	scrubbing_say(r, words, sizeof(words));
 	if (!logged)
@@ -442,24 +453,21 @@ static bool ends_unlogged(const struct journal *j)
 }
 
 /* In quarantine with memory at the clerk, or ended without its entry in the log. */
-static bool worth_another_try(const struct work *w)
+static enum runtime_status worth_another_try(struct work *w, bool *ret)
 {
 	enum session_state now = journal_state(w->journal);
 	struct clerk_taken held = { .n = 0 };
-	struct runtime_error ignored;
-	bool tmpfs = false;
+	enum runtime_status s = RUNTIME_OK;
+	bool worth = (now == SESSION_QUARANTINED || now == SESSION_LOST) &&
+		     ends_unlogged(w->journal);
 
-	if (now != SESSION_QUARANTINED && now != SESSION_LOST)
-		return false;
-	if (ends_unlogged(w->journal))
-		return true;
-	if (now == SESSION_LOST || w->observer->clerk < 0 ||
-	    clerk_take(w->observer->clerk, w->id, &held, &ignored) != RUNTIME_OK)
-		return false;
+	if (!worth && now == SESSION_QUARANTINED && w->observer->clerk >= 0)
+		s = clerk_take(w->observer->clerk, w->id, &held, &w->done.error);
 	for (size_t i = 0; i < held.n; i++)
-		tmpfs |= held.slots[i] == WIRE_SLOT_TMPFS;
+		worth |= held.slots[i] == WIRE_SLOT_TMPFS;
 	give_back(&held);
-	return tmpfs;
+	*ret = worth;
+	return s;
 }
 
 static void say_why(struct work *w, bool old, bool lost)
@@ -474,19 +482,53 @@ static void say_why(struct work *w, bool old, bool lost)
 			 : "keeper died; what the clerk held of it is wiped");
 }
 
-static enum runtime_status scrub_and_conclude(struct work *w, bool old)
+static enum runtime_status finish(struct work *w, const struct receipt *r,
+				  const struct news *news, bool wiped)
 {
-	struct receipt r;
-	bool wiped = scrub(w, &r, old);
-	enum runtime_status s = note_lines(w, &r);
+	enum runtime_status s = note_lines(w, news);
 
 	fault_point("recover.scrubbed");
 	if (s == RUNTIME_OK)
-		s = mark_dirty(w, &r);
+		s = mark_dirty(w, r);
 	if (s == RUNTIME_OK)
-		s = conclude(w, &r);
+		s = conclude(w, r);
 	fault_point("recover.moved");
 	return s == RUNTIME_OK ? give_up(w, wiped) : s;
+}
+
+static enum runtime_status scrub_and_conclude(struct work *w, bool old, bool lost)
+{
+	enum runtime_status s = move_to_scrubbing(w, lost);
+	struct receipt r;
+	struct news news;
+	bool wiped;
+
+	if (s != RUNTIME_OK)
+		return s;
+	wiped = scrub(w, &r, old);
+	find_news(w, &r, &news);
+	return finish(w, &r, &news, wiped);
+}
+
+/* It is in quarantine. A try that comes to the same end takes no room in its journal, or
+ * tries without end would fill it: so here the scrub comes before the states. */
+static enum runtime_status scrub_again(struct work *w, bool old, bool lost)
+{
+	struct receipt r;
+	struct news news;
+	bool wiped = scrub(w, &r, old);
+	enum runtime_status s;
+
+	find_news(w, &r, &news);
+	w->entered = news.n == 0 && w->unlogged && enter(w, &w->done.error) == RUNTIME_OK;
+	if (news.n == 0 && !w->entered) {
+		snprintf(w->done.why, sizeof(w->done.why), "tried again, to the same end%s%.100s",
+			 w->unlogged ? "; not in the audit log: " : "",
+			 w->unlogged ? w->done.error.what : "");
+		return RUNTIME_OK;
+	}
+	s = move_to_scrubbing(w, lost);
+	return s == RUNTIME_OK ? finish(w, &r, &news, wiped) : s;
 }
 
 /* Locked, and with the journal as it is now. Processes and folders of another boot are
@@ -515,9 +557,10 @@ static enum runtime_status mend(struct work *w)
 	if (s == RUNTIME_OK && !old)
 		s = remove_cgroups(w);
 	fault_point("recover.removed");
-	if (s == RUNTIME_OK)
-		s = move_to_scrubbing(w, lost);
-	return s == RUNTIME_OK ? scrub_and_conclude(w, old) : s;
+	if (s != RUNTIME_OK)
+		return s;
+	return w->done.was == SESSION_QUARANTINED ? scrub_again(w, old, lost)
+						  : scrub_and_conclude(w, old, lost);
 }
 
 /* The lock of a keeper that was killed may outlive it by a moment, in a child that the
@@ -552,15 +595,18 @@ static enum recover_outcome outcome(enum runtime_status s)
 static bool mend_locked(struct work *w)
 {
 	enum runtime_status s = reopen(w);
+	bool worth = true;
 
 	if (s == RUNTIME_OK) {
 		w->done.was = w->done.now = journal_state(w->journal);
 		w->unlogged = ends_unlogged(w->journal);
-		/* Another recovery may have done it since. */
-		if (session_final(w->done.was) && !worth_another_try(w))
-			return false;
-		s = mend(w);
+		if (session_final(w->done.was))
+			s = worth_another_try(w, &worth);
 	}
+	if (s == RUNTIME_OK && !worth)
+		return false; /* another recovery has done it since */
+	if (s == RUNTIME_OK)
+		s = mend(w);
 	w->done.outcome = outcome(s);
 	return true;
 }
@@ -579,7 +625,7 @@ static bool remove_unborn(struct work *w)
 /* False: there is nothing to say. */
 static bool recover_one(struct work *w, const struct observed *o)
 {
-	bool say;
+	bool say, worth = true;
 
 	switch (o->facts.journal) {
 	case OBSERVE_UNBORN:
@@ -595,9 +641,16 @@ static bool recover_one(struct work *w, const struct observed *o)
 	if (o->begin.euid != geteuid() || o->facts.keeper == OBSERVE_KEEPER_ALIVE)
 		return false;
 	memcpy(w->done.name, o->begin.name, sizeof(w->done.name));
-	if (session_final(o->facts.state) && !worth_another_try(w)) {
-		w->done.outcome = outcome(tidy(w));
-		return w->done.outcome != RECOVER_MENDED;
+	w->done.was = w->done.now = o->facts.state;
+	if (session_final(o->facts.state)) {
+		enum runtime_status s = worth_another_try(w, &worth);
+
+		if (s == RUNTIME_OK && !worth)
+			s = tidy(w);
+		if (s != RUNTIME_OK || !worth) {
+			w->done.outcome = outcome(s);
+			return w->done.outcome != RECOVER_MENDED;
+		}
 	}
 	if (o->facts.keeper == OBSERVE_KEEPER_UNKNOWN) {
 		(void)runtime_fail(&w->done.error, RUNTIME_SYSTEM, o->hex, "run it again",

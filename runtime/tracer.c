@@ -92,8 +92,10 @@ static void stopped(struct tracer *t, pid_t pid, int status)
 		go_on(pid, 0);
 		break;
 	case PTRACE_EVENT_EXIT:
-		if (pid == t->workload)
+		if (pid == t->workload) {
 			t->exec_stop = false;
+			t->workload_leaving = true;
+		}
 		if (t->exit_stop)
 			t->exit_stop(pid, t->arg);
 		go_on(pid, 0);

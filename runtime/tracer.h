@@ -15,6 +15,7 @@ struct tracer {
 	pid_t init;     /* first process of the sandbox; 0 once it is gone */
 	pid_t workload; /* the process that becomes the workload; 0 until it was forked */
 	bool workload_gone, exec_stop; /* exec_stop: it stands at its first exec, unresumed */
+	bool workload_leaving;         /* it has been at its exit stop */
 	bool resumed;                  /* the workload was; its later execs are others' */
 	int workload_status, init_status; /* wait statuses, once gone */
 	/* Called at each task's exit stop, before the kernel frees its memory. */

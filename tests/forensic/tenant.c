@@ -8,17 +8,21 @@
  * Exit 0, or the signal that MODE means; 2 for bad arguments, 3 when the kernel refused
  * something. A mode that stays says "ready" and is ended from outside.
  */
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -369,6 +373,194 @@ static void in_output(const struct job *job)
 	pour(job, STDOUT_FILENO);
 }
 
+/* ---- to hide it ------------------------------------------------------------------ */
+
+/* The kernel lets this mapping be changed as a whole or not at all; its size is nowhere said
+ * but in /proc. */
+static void *writable_vdso(void)
+{
+	void *base = (void *)(uintptr_t)getauxval(AT_SYSINFO_EHDR);
+	size_t size = BLOCK;
+
+	while (mprotect(base, size, PROT_READ | PROT_WRITE) < 0) {
+		if (errno != EINVAL)
+			refused("mprotect");
+		size += BLOCK;
+	}
+	return base;
+}
+
+/* The kernel's code in each process. A page that is written becomes the process's own. */
+static void in_vdso(const struct job *job)
+{
+	int filled[2];
+	char c = 0;
+
+	if (pipe(filled) < 0)
+		refused("pipe");
+	for (uint64_t line = 0; line < job->lines; line += BLOCK_LINES) {
+		if (fork() != 0)
+			continue;
+		canary_fill(writable_vdso(), job->tag, line, BLOCK_LINES);
+		if (write(filled[1], &c, 1) != 1)
+			refused("write");
+		stay();
+	}
+	close(filled[1]);
+	for (uint64_t line = 0; line < job->lines; line += BLOCK_LINES)
+		if (read(filled[0], &c, 1) != 1)
+			refused("a child");
+}
+
+/* An id is an index, and above its 15 bits how often the indices came round: as long as
+ * there are few segments they do so at 64. */
+static bool can_be_segment(ino_t number)
+{
+	return (number & 0x7fff) < 64 && number <= INT32_MAX;
+}
+
+/* Each new one has the next number. */
+static int memfd_numbered_like_a_segment(int *ret_number)
+{
+	for (;;) {
+		int fd = make_memfd();
+		struct stat st;
+
+		if (fstat(fd, &st) < 0)
+			refused("fstat");
+		if (can_be_segment(st.st_ino)) {
+			*ret_number = (int)st.st_ino;
+			return fd;
+		}
+		close(fd);
+	}
+}
+
+/* Ids only grow, from 0 in the session's own namespace. */
+static void attach_segment_numbered(int number)
+{
+	int id;
+
+	while ((id = shmget(IPC_PRIVATE, BLOCK, IPC_CREAT | 0600)) >= 0 && id < number)
+		(void)shmctl(id, IPC_RMID, NULL);
+	if (id != number || shmat(id, NULL, 0) == (void *)-1)
+		refused("a segment of that id");
+}
+
+/* A segment's id is its inode number, on the mount on which memfds have theirs. It is seen
+ * first, with a process that ends, and then a memfd of that number. */
+static void in_collision(const struct job *job)
+{
+	int number, fd = memfd_numbered_like_a_segment(&number), status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		close(fd);
+		attach_segment_numbered(number);
+		_exit(0);
+	}
+	if (waitpid(pid, &status, 0) != pid || status != 0)
+		_exit(3);
+	pour(job, fd);
+}
+
+/* A program of one page, which unmaps that page and so dies of SIGSEGV. */
+#define PROGRAM_AT 0x400000
+
+static const struct program {
+	Elf64_Ehdr header;
+	Elf64_Phdr segment;
+	unsigned char code[17];
+} unmaps_itself = {
+	.header = {
+		.e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
+			     EV_CURRENT },
+		.e_type = ET_EXEC,
+		.e_machine = EM_X86_64,
+		.e_version = EV_CURRENT,
+		.e_entry = PROGRAM_AT + offsetof(struct program, code),
+		.e_phoff = offsetof(struct program, segment),
+		.e_ehsize = sizeof(Elf64_Ehdr),
+		.e_phentsize = sizeof(Elf64_Phdr),
+		.e_phnum = 1,
+	},
+	.segment = {
+		.p_type = PT_LOAD,
+		.p_flags = PF_R | PF_X,
+		.p_vaddr = PROGRAM_AT,
+		.p_filesz = sizeof(struct program),
+		.p_memsz = sizeof(struct program),
+		.p_align = BLOCK,
+	},
+	.code = {
+		0xb8, 11, 0, 0, 0,       /* mov $SYS_munmap, %eax */
+		0xbf, 0, 0, 0x40, 0,     /* mov $PROGRAM_AT, %edi */
+		0xbe, 0, 0x10, 0, 0,     /* mov $BLOCK, %esi */
+		0x0f, 0x05,              /* syscall */
+	},
+};
+
+/* Neither open nor mapped: what the process still has of the file is that it runs it. The
+ * lines lie behind the program, in pages of their own. */
+static void in_program(const struct job *job)
+{
+	char *none[] = { NULL }, *argv[] = { job->argv[0], NULL };
+	int fd = make_memfd();
+
+	if (write(fd, &unmaps_itself, sizeof(unmaps_itself)) != sizeof(unmaps_itself) ||
+	    lseek(fd, BLOCK, SEEK_SET) < 0)
+		refused("the program");
+	pour(job, fd);
+	fexecve(fd, argv, none);
+	refused("fexecve");
+}
+
+/* ---- to hold up the wiper -------------------------------------------------------- */
+
+/* Nearly all of it holes: whoever looks at each page is never done. */
+#define ENDLESS ((size_t)1 << 46)
+
+static void in_endless_sysv(const struct job *job)
+{
+	int id = shmget(IPC_PRIVATE, ENDLESS, IPC_CREAT | 0600 | SHM_NORESERVE);
+	void *at = id < 0 ? NULL : shmat(id, NULL, 0);
+
+	if (id < 0 || at == (void *)-1)
+		refused("System V shared memory");
+	fill(job, at);
+	if (shmdt(at) < 0)
+		refused("shmdt");
+}
+
+/* lseek(2) takes holes of huge pages for data. */
+static void in_endless_huge_memfd(const struct job *job)
+{
+	int fd = memfd_create("canary", MFD_CLOEXEC | MFD_HUGETLB);
+
+	if (fd < 0 || ftruncate(fd, (off_t)ENDLESS << 4) < 0)
+		refused("memfd_create");
+	fill(job, map(job, MAP_SHARED, fd));
+}
+
+/* Without a descriptor: an ordinary user's keeper has to go through the mappings. */
+static void in_endless_mappings(const struct job *job)
+{
+	for (int i = 0; i < 4; i++) {
+		int fd = make_memfd();
+		void *at;
+
+		if (ftruncate(fd, ENDLESS / 4) < 0)
+			refused("ftruncate");
+		at = mmap(NULL, ENDLESS / 4, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+			  fd, 0);
+		if (at == MAP_FAILED)
+			refused("mmap");
+		close(fd);
+		if (i == 0)
+			fill(job, at);
+	}
+}
+
 /* ---- which ----------------------------------------------------------------------- */
 
 static const struct {
@@ -399,6 +591,12 @@ static const struct {
 	{ "pipe", in_pipe },
 	{ "socket", in_socket },
 	{ "output", in_output },
+	{ "vdso", in_vdso },
+	{ "collide", in_collision },
+	{ "exe", in_program },
+	{ "sysv-endless", in_endless_sysv },
+	{ "huge-endless", in_endless_huge_memfd },
+	{ "mapped-endless", in_endless_mappings },
 };
 
 static bool number(const char *text, int base, uint64_t *ret)

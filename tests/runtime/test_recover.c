@@ -701,7 +701,7 @@ static void many_tries_end_like_one(void **state)
 	start_real_clerk(f);
 	hold(f, b.id, WIRE_SLOT_TMPFS, mount);
 	set_read_only(mount, true);
-	for (int tries = 0; tries < 12; tries++) {
+	for (int tries = 0; tries < 40; tries++) {
 		assert_int_equal(run_recover(f, &said), RUNTIME_OK);
 		assert_int_equal(state_of(f, b.id), SESSION_QUARANTINED);
 		assert_int_equal(held_by_clerk(f, b.id), 1);
@@ -763,7 +763,7 @@ static void without_a_log_it_can_be_asked_for_again_and_again(void **state)
 	struct said said;
 
 	write_journal(f, &b, SESSION_NONE, NULL, 0);
-	for (int tries = 0; tries < 12; tries++) {
+	for (int tries = 0; tries < 40; tries++) {
 		assert_int_equal(run_recover(f, &said), RUNTIME_OK);
 		assert_int_equal(state_of(f, b.id), SESSION_QUARANTINED);
 	}
