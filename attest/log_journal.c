@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "attest/crc32c.h"
 #include "attest/log_io.h"
 
 #define PREFIX "journal."
@@ -16,30 +17,13 @@
 
 /* ---- frames -------------------------------------------------------------------------- */
 
-/* CRC-32C (RFC 3720, appendix B.4), four bits at a time; from and to its inner state. */
-static uint32_t crc32c(uint32_t crc, const uint8_t *p, size_t n)
-{
-	static const uint32_t table[16] = {
-		0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3,
-		0x61c69362, 0x7198540d, 0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
-		0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
-	};
-
-	for (size_t i = 0; i < n; i++) {
-		crc ^= p[i];
-		crc = crc >> 4 ^ table[crc & 15];
-		crc = crc >> 4 ^ table[crc & 15];
-	}
-	return crc;
-}
-
 static uint32_t checksum(uint64_t seq, const uint8_t *entry, size_t len)
 {
 	uint8_t number[8] = { 0 };
 	struct wr w = { .at = number, .left = sizeof(number) };
 
 	wr_u64le(&w, seq);
-	return ~crc32c(crc32c(UINT32_MAX, number, sizeof(number)), entry, len);
+	return crc32c(crc32c(0, number, sizeof(number)), entry, len);
 }
 
 void log_frame_write(struct wr *w, uint64_t seq, const void *entry, size_t len)

@@ -13,6 +13,7 @@
  */
 #include "runtime/journal.h"
 
+#include "attest/crc32c.h"
 #include "policy/policy.h"
 #include "policy/reader.h"
 
@@ -27,24 +28,6 @@
 #define JOURNAL_MAGIC 0x4c4e4a43u /* "CJNL" as bytes */
 #define CRC_AT (JOURNAL_SLOT - 4)
 #define FACT_SLOTS (JOURNAL_SLOTS - JOURNAL_RESERVE)
-
-/* CRC-32C (RFC 3720, appendix B.4), four bits at a time. */
-static uint32_t crc32c(const uint8_t *p, size_t n)
-{
-	static const uint32_t table[16] = {
-		0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3,
-		0x61c69362, 0x7198540d, 0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
-		0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
-	};
-	uint32_t crc = UINT32_MAX;
-
-	for (size_t i = 0; i < n; i++) {
-		crc ^= p[i];
-		crc = crc >> 4 ^ table[crc & 15];
-		crc = crc >> 4 ^ table[crc & 15];
-	}
-	return ~crc;
-}
 
 static bool all_zero(const uint8_t *p, size_t n)
 {
@@ -183,7 +166,7 @@ static void seal(uint8_t *slot)
 {
 	struct wr w = { .at = slot + CRC_AT, .left = 4 };
 
-	wr_u32le(&w, crc32c(slot, CRC_AT));
+	wr_u32le(&w, crc32c(0, slot, CRC_AT));
 }
 
 /* ---- a whole journal ------------------------------------------------------------- */
@@ -196,7 +179,7 @@ static bool sound(const uint8_t *slot, uint32_t seq, struct span *ret)
 	struct rd crc = { .at = slot + CRC_AT, .left = 4 };
 
 	if (rd_u32le(&r) != JOURNAL_MAGIC || rd_u32le(&r) != seq ||
-	    rd_u32le(&crc) != crc32c(slot, CRC_AT))
+	    rd_u32le(&crc) != crc32c(0, slot, CRC_AT))
 		return false;
 	ret->first = rd_u32le(&r);
 	ret->last = rd_u32le(&r);

@@ -9,22 +9,12 @@
  */
 #include "runtime/journal.h"
 
+#include "attest/crc32c.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static uint32_t crc32c(const uint8_t *p, size_t n)
-{
-	uint32_t crc = UINT32_MAX;
-
-	for (size_t i = 0; i < n; i++) {
-		crc ^= p[i];
-		for (int bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
-	}
-	return ~crc;
-}
 
 static void put(uint8_t *to, uint32_t v)
 {
@@ -92,7 +82,7 @@ static void unfold(const uint8_t *data, size_t size, uint8_t to[static JOURNAL_B
 		if (memcmp(at, "CJNL", 4) != 0)
 			continue;
 		put(at + 4, slot);
-		put(at + JOURNAL_SLOT - 4, crc32c(at, JOURNAL_SLOT - 4));
+		put(at + JOURNAL_SLOT - 4, crc32c(0, at, JOURNAL_SLOT - 4));
 	}
 }
 
