@@ -218,7 +218,8 @@ static bool readable(int sock)
 
 static enum runtime_status killed_first(struct runtime_error *e)
 {
-	return runtime_fail(e, RUNTIME_REFUSED, "exec", "does the seccomp profile allow execve?",
+	return runtime_fail(e, RUNTIME_REFUSED, "exec",
+			    "does the seccomp profile allow execve?",
 			    "the workload was killed before it could start");
 }
 

@@ -522,7 +522,8 @@ static enum runtime_status scrub_again(struct work *w, bool old, bool lost)
 	find_news(w, &r, &news);
 	w->entered = news.n == 0 && w->unlogged && enter(w, &w->done.error) == RUNTIME_OK;
 	if (news.n == 0 && !w->entered) {
-		snprintf(w->done.why, sizeof(w->done.why), "tried again, to the same end%s%.100s",
+		snprintf(w->done.why, sizeof(w->done.why),
+			 "tried again, to the same end%s%.100s",
 			 w->unlogged ? "; not in the audit log: " : "",
 			 w->unlogged ? w->done.error.what : "");
 		return RUNTIME_OK;
