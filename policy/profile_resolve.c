@@ -139,7 +139,8 @@ static void add_profile(struct rules *r, const struct profile *p,
 static const struct {
 	const char *name, *reason;
 } never[] = {
-	{ "io_setup", "the kernel writes what it was asked to read into memory that was wiped" },
+	{ "io_setup",
+	  "the kernel writes what it was asked to read into memory that was wiped" },
 	{ "io_uring_setup", "its operations pass every filter by" },
 	{ "io_uring_enter", "its operations pass every filter by" },
 	{ "io_uring_register", "its operations pass every filter by" },

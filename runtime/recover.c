@@ -526,7 +526,7 @@ static enum runtime_status scrub_again(struct work *w, bool old, bool lost)
 			 "tried again, to the same end%s%.100s",
 			 w->unlogged ? "; not in the audit log: " : "",
 			 w->unlogged ? w->done.error.what : "");
-		return RUNTIME_OK;
+		return give_up(w, wiped);
 	}
 	s = move_to_scrubbing(w, lost);
 	return s == RUNTIME_OK ? finish(w, &r, &news, wiped) : s;
