@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -147,6 +148,11 @@ int main(int argc, char **argv)
 	if (!read_options(argc, argv, &o)) {
 		usage(stderr);
 		return 2;
+	}
+	/* It holds keys: no file of the host's says which code is loaded into it. */
+	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1) {
+		fputs("cordon-clerk: libcrypto: it cannot be initialised\n", stderr);
+		return 3;
 	}
 	s = o.serve ? serve(o.idle, &e) : by_hand(&o, &e);
 	if (s != RUNTIME_OK)

@@ -546,19 +546,24 @@ static inline int clerk_fds(struct world *w)
 	return n;
 }
 
-static inline void clerk_ends(struct world *w)
+static inline void end_clerk(struct world *w)
 {
 	int got;
 
-	find_own(w);
-	if (!alive(w->clerk))
-		return;
-	(void)clerk_fds(w);
 	must(w, kill(w->clerk, SIGTERM) == 0, "no clerk to end: %m");
 	got = finish(w, w->clerk, 5000, "the clerk");
 	/* One that has just started does not yet take signals as messages. */
 	must(w, got == 0 || got == 128 + SIGTERM, "the clerk ended with %d", got);
 	w->clerk = 0;
+}
+
+static inline void clerk_ends(struct world *w)
+{
+	find_own(w);
+	if (!alive(w->clerk))
+		return;
+	(void)clerk_fds(w);
+	end_clerk(w);
 }
 
 static inline bool childless(void)
@@ -578,7 +583,9 @@ static inline void no_process_left(struct world *w)
 	for (int tries = 0; tries < 100; tries++) {
 		if (childless())
 			return;
-		clerk_ends(w);
+		find_own(w);
+		if (alive(w->clerk))
+			end_clerk(w);
 		usleep(20 * 1000);
 	}
 	must(w, children(getpid(), list) > 0 && look_at(list[0], &p), "a child that hides");
