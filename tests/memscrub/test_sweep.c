@@ -217,7 +217,8 @@ static void all_free_memory_is_had(void **state)
 	r = sweeps(&none);
 	print_message("%u%% of %llu MiB in %.1f s\n", r.percent,
 		      (unsigned long long)(r.free_before / MIB), (double)r.ns / 1e9);
-	assert_int_equal(r.end, SWEEP_FLOOR);
+	/* Whoever else runs here may have wanted some of it back at the end. */
+	assert_true(r.end == SWEEP_FLOOR || r.end == SWEEP_REFUSED);
 	assert_true(r.percent >= 80);
 }
 
