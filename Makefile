@@ -56,8 +56,12 @@ STATIC.fault   := -static-pie
 CPPFLAGS += -I. -D_GNU_SOURCE -MMD -MP -DCORDON_VERSION='"$(VERSION)"' \
 	-DCORDON_LIBEXECDIR='"$(libexecdir)"'
 CFLAGS   += -std=gnu11 $(WARN) $(HARD) $(OPT.$(VARIANT))
-POLICY_LIBS := $(shell $(PKG_CONFIG) --libs yaml-0.1 jansson libseccomp 2>/dev/null)
+POLICY_LIBS := $(shell $(PKG_CONFIG) --libs yaml-0.1 jansson libseccomp libmd 2>/dev/null)
+DIGEST_LIBS := $(shell $(PKG_CONFIG) --libs libmd 2>/dev/null)
 CRYPTO_LIBS := $(shell $(PKG_CONFIG) --libs libcrypto 2>/dev/null)
+TLS_LIBS    := $(shell $(PKG_CONFIG) --libs libssl libcrypto jansson 2>/dev/null)
+EVENT_LIBS  := $(shell $(PKG_CONFIG) --libs libevent_core libevent_openssl libssl 2>/dev/null)
+SQLITE_LIBS := $(shell $(PKG_CONFIG) --libs sqlite3 2>/dev/null)
 JSON_LIBS   := $(shell $(PKG_CONFIG) --libs jansson 2>/dev/null)
 CMOCKA_LIBS := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
 
@@ -73,6 +77,7 @@ UNIT_TESTS := $(patsubst %.c,$(O)/%,$(wildcard $(foreach m,$(MODULES),tests/$(m)
 INSIDE     := $(patsubst %.c,$(O)/%,$(wildcard tests/inside/*.c))
 FORENSIC   := $(patsubst %.c,$(O)/%,$(wildcard tests/forensic/*.c))
 FUZZERS    := $(patsubst %.c,$(O)/%,$(wildcard tests/fuzz/fuzz_*.c))
+PEERS      := $(patsubst %.c,$(O)/%,$(wildcard tests/e2e/*.c))
 BENCHES    := $(patsubst %.c,$(O)/%,$(wildcard tests/bench/*.c))
 # FULL=1 adds what boots a kernel of its own.
 E2E_TESTS  := $(filter-out $(if $(FULL),,tests/e2e/test_forensic),$(wildcard tests/e2e/test_*))
@@ -84,7 +89,7 @@ MAN_PAGES  := $(wildcard $(foreach m,$(MODULES),$(m)/man/*.[1-8]))
 
 all: programs layers
 programs: $(PROGRAMS)
-tests: $(UNIT_TESTS) $(INSIDE) $(FORENSIC) $(FUZZERS)
+tests: $(UNIT_TESTS) $(INSIDE) $(FORENSIC) $(PEERS) $(FUZZERS)
 
 # Rebuilt when the flags change, not only when a source does.
 $(O)/flags: FORCE
@@ -111,18 +116,34 @@ $(O)/bin/cordon: $(O)/runtime/cordon.o $(ARCHIVES)
 	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ -Wl,--as-needed $(POLICY_LIBS) -ljansson
 $(O)/bin/cordon-keeper: $(O)/runtime/cordon-keeper.o $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LINK.$(VARIANT)) $(STATIC.$(VARIANT)) $(LDFLAGS) -o $@ $^
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(STATIC.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(DIGEST_LIBS)
 $(O)/bin/cordon-clerk: $(O)/runtime/cordon-clerk.o $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(CRYPTO_LIBS)
-$(addprefix $(O)/bin/,cordon-audit cordon-verify): $(O)/bin/%: $(O)/attest/%.o $(foreach m,attest policy memscrub,$(call archive,$(m)))
+# It brings a dlopen of its own that does nothing; ld (-w) would warn of libc's all the same.
+$(O)/bin/cordon-agent: $(O)/runtime/cordon-agent.o $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(STATIC.$(VARIANT)) -Wl,-w $(LDFLAGS) -o $@ $^ $(TLS_LIBS)
+$(O)/bin/cordon-init: $(O)/runtime/cordon-init.o $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ -Wl,--as-needed $(CRYPTO_LIBS) $(JSON_LIBS)
+$(O)/bin/cordon-proxy: $(O)/runtime/cordon-proxy.o $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^
+$(addprefix $(O)/bin/,cordon-audit cordon-verify): $(O)/bin/%: $(O)/attest/%.o $(foreach m,attest policy memscrub,$(call archive,$(m)))
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ -Wl,--as-needed $(CRYPTO_LIBS) $(POLICY_LIBS)
+$(addprefix $(O)/bin/,cordon-key cordon-measure): $(O)/bin/%: $(O)/attest/%.o $(foreach m,attest policy memscrub,$(call archive,$(m)))
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ -Wl,--as-needed $(CRYPTO_LIBS) $(POLICY_LIBS)
+$(O)/bin/cordon-keyd: $(O)/attest/cordon-keyd.o $(foreach m,attest policy memscrub,$(call archive,$(m)))
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ -Wl,--as-needed $(EVENT_LIBS) $(CRYPTO_LIBS) $(SQLITE_LIBS) $(POLICY_LIBS)
 $(O)/bin/cordon-scrub: $(O)/memscrub/cordon-scrub.o $(call archive,memscrub)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^
 
-TEST_LIBS := -Wl,--as-needed $(POLICY_LIBS) $(CRYPTO_LIBS) $(CMOCKA_LIBS)
+TEST_LIBS := -Wl,--as-needed $(POLICY_LIBS) $(TLS_LIBS) $(SQLITE_LIBS) $(CMOCKA_LIBS)
 $(O)/tests/memscrub/test_%: $(O)/tests/memscrub/test_%.o $(call archive,memscrub)
 	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(CMOCKA_LIBS)
 $(O)/tests/policy/test_%: $(O)/tests/policy/test_%.o $(call archive,policy)
@@ -137,6 +158,10 @@ $(O)/tests/forensic/%: $(O)/tests/forensic/%.o
 	$(Q)$(CC) $(LINK.$(VARIANT)) $(STATIC.$(VARIANT)) $(LDFLAGS) -o $@ $^
 $(O)/tests/inside/%: $(O)/tests/inside/%.o
 	$(Q)$(CC) $(LINK.$(VARIANT)) $(STATIC.$(VARIANT)) $(LDFLAGS) -o $@ $^
+
+# What lets programs of others check ours.
+$(O)/tests/e2e/%: $(O)/tests/e2e/%.o $(foreach m,attest policy memscrub,$(call archive,$(m)))
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(TEST_LIBS)
 
 # With the fuzz variant libFuzzer drives the target; else replay.c runs stored files.
 ifeq ($(VARIANT),fuzz)

@@ -22,7 +22,7 @@
 #include "attest/attest.h"
 #include "attest/log_writer.h"
 
-#define LOG_ENTRY_DATA 24u /* members of `data` */
+#define LOG_ENTRY_DATA 32u /* members of `data` */
 
 enum log_outcome { LOG_OK = 0, LOG_DENIED, LOG_ERROR };
 

@@ -259,7 +259,7 @@ enum attest_status note_signer_new(const char *name, const uint8_t seed[static 3
 
 void note_signer_free(struct note_signer *s)
 {
-	guard_free(s, sizeof(*s));
+	guard_free(s);
 }
 
 const struct note_verifier *note_signer_verifier(const struct note_signer *s)

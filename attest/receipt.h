@@ -56,8 +56,8 @@ struct receipt_line {
 struct receipt {
 	char session[40], tenant[64], class[16], host[64], boot[40];
 	int64_t started, ended; /* CLOCK_REALTIME, ns */
-	bool ran;               /* the tenant's code did */
-	bool recovered;         /* not by the session's own keeper */
+	bool ran;       /* the tenant's code did, or an agent that could hold its keys */
+	bool recovered; /* not by the session's own keeper */
 	enum receipt_assurance minima[RECEIPT_GROUPS];
 	struct receipt_line lines[RECEIPT_LINES];
 	size_t n_lines;

@@ -10,6 +10,7 @@
 static const char usage[] =
 	"usage: cordon-policy check   [--json] FILE\n"
 	"       cordon-policy explain [--json] FILE|--builtin [-- COMMAND [ARG...]]\n"
+	"       cordon-policy digest  [--json] FILE|--builtin [-- COMMAND ARG...]\n"
 	"       cordon-policy plan    [--json | --filter] FILE|--builtin [-- COMMAND "
 	"[ARG...]]\n"
 	"FILE is a policy (YAML), or for check a seccomp profile (JSON); - is standard input.\n"
@@ -324,6 +325,25 @@ static int plan(const struct options *o, const struct input *in)
 	return EXIT_YES;
 }
 
+/* What a relying party compares with the plan that evidence tells of. */
+static int digest(const struct options *o, const struct input *in)
+{
+	uint8_t bytes[POLICY_DIGEST];
+	char hex[2 * POLICY_DIGEST + 1];
+	enum policy_status s = policy_plan_digest(in->plan, bytes);
+
+	if (s != POLICY_OK) {
+		fputs("cordon-policy: the plan has no encoding\n", stderr);
+		return exit_of(s);
+	}
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+	if (o->json)
+		return print_json(o, POLICY_OK, NULL, "digest", json_string(hex));
+	puts(hex);
+	return EXIT_YES;
+}
+
 static const struct verb {
 	const char *name;
 	int (*run)(const struct options *o, const struct input *in);
@@ -332,6 +352,7 @@ static const struct verb {
 	{ "check", check, false, false, false },
 	{ "explain", explain, false, true, true },
 	{ "plan", plan, true, true, true },
+	{ "digest", digest, false, true, true },
 	{ .name = NULL },
 };
 
@@ -372,9 +393,9 @@ static const char *check_options(const struct verb *v, const struct options *o)
 	if (o->filter && (!v->filter || o->json))
 		return "--filter goes with plan, and without --json";
 	if (o->builtin && !v->builtin)
-		return "--builtin goes with explain and plan";
+		return "--builtin goes with explain, plan and digest";
 	if (o->command && !v->command)
-		return "a command goes with explain and plan";
+		return "a command goes with explain, plan and digest";
 	if (o->builtin && o->file)
 		return "a file and --builtin at once";
 	return o->builtin || o->file ? NULL : "no file";

@@ -1,5 +1,6 @@
 /* policy/plan_explain.c - a plan in sentences, one a line: what the workload may do, what
  * it may not, and what nobody limits. */
+#include "policy/attestation.h"
 #include "policy/policy_internal.h"
 #include "policy/words.h"
 
@@ -319,6 +320,25 @@ static void explain_keys(FILE *to, const struct policy_plan *p)
 		fputs("It gets no keys.\n", to);
 }
 
+static void explain_attestation(FILE *to, const struct policy_plan *p)
+{
+	AUTO(policy_attestation_freep) struct policy_attestation *a = NULL;
+	const char *text = p->attestation;
+
+	if (!text || !text[0]) {
+		if (p->n_keys)
+			fputs("This policy demands nothing of its evidence: what does, is the "
+			      "key "
+			      "service's own policy.\n",
+			      to);
+	} else if (policy_attestation_parse("attestation", text, strlen(text), &a, NULL) !=
+		   POLICY_OK) {
+		fputs("What it demands of its evidence cannot be read.\n", to);
+	} else {
+		policy_attestation_explain(to, a);
+	}
+}
+
 static void explain_scrub(FILE *to, const struct policy_plan *p)
 {
 	static const char *const kernel[] = {
@@ -353,5 +373,6 @@ void policy_plan_explain(FILE *to, const struct policy_plan *plan)
 	explain_seccomp(to, plan);
 	explain_network(to, plan);
 	explain_keys(to, plan);
+	explain_attestation(to, plan);
 	explain_scrub(to, plan);
 }

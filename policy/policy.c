@@ -2,9 +2,11 @@
  * policy/policy.c - a policy as somebody wrote it, read by tables that look like it, and
  * the contradictions between its parts.
  */
+#include "policy/attestation_internal.h"
 #include "policy/reading.h"
 
 #include <linux/mount.h>
+#include <sha2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -136,7 +138,7 @@ static const struct protected_place never_targets[] = {
 	{ "/proc", "checks that go through it would be fooled" },
 	{ "/sys", "the sandbox has none" },
 	{ "/dev", "the sandbox makes its own" },
-	{ "/run/credentials", "keys are delivered there" },
+	{ POLICY_CREDENTIALS, "keys are delivered there" },
 	{ NULL, NULL },
 };
 
@@ -387,6 +389,16 @@ static enum policy_status read_mounts(struct reading *rd, const struct node *n,
 
 /* ---- seccomp and capabilities ---------------------------------------------------- */
 
+static enum policy_status digest_profile(struct reading *rd)
+{
+	struct policy *p = rd->policy;
+	char hex[SHA256_DIGEST_STRING_LENGTH];
+
+	SHA256Data((const uint8_t *)p->profile_text, p->profile_len, hex);
+	p->draft.profile_digest = arena_printf(rd->arena, "%s", hex);
+	return p->draft.profile_digest ? POLICY_OK : policy_fail_memory(rd->err);
+}
+
 static enum policy_status read_profile(struct reading *rd, const struct node *n,
 				       const struct key *k, void *to)
 {
@@ -402,7 +414,9 @@ static enum policy_status read_profile(struct reading *rd, const struct node *n,
 		return policy_fail_memory(rd->err);
 	s = policy_read_file(path, "a seccomp profile", POLICY_PROFILE_MAX, &p->profile_text,
 			     &p->profile_len, rd->err);
-	if (s == POLICY_OK || !rd->err)
+	if (s == POLICY_OK)
+		return digest_profile(rd);
+	if (!rd->err)
 		return s;
 	snprintf(why, sizeof(why), "%.100s", rd->err->what);
 	return reading_fail(rd, n, s, NULL, "the profile %.120s: %s", path, why);
@@ -530,15 +544,43 @@ static enum policy_status read_rules(struct reading *rd, const struct node *n,
 	return POLICY_OK;
 }
 
-/* ---- attestation: kept as it was written ----------------------------------------- */
+/* ---- attestation: judged, and kept as it was written for the key service --------- */
+
+/* The classes of evidence that a session of this policy can have. */
+static uint32_t evidence_of(const struct policy_plan *plan)
+{
+	uint32_t classes = ATTESTATION_SIMULATED;
+
+	if (plan->class == POLICY_CLASS_SANDBOX)
+		classes |= ATTESTATION_SANDBOX;
+	if (plan->tee & POLICY_TEE_SEV_SNP)
+		classes |= ATTESTATION_SEV_SNP;
+	if (plan->tee & POLICY_TEE_TDX)
+		classes |= ATTESTATION_TDX;
+	return classes;
+}
+
+static enum policy_status judge_attestation(struct reading *rd, const struct node *n)
+{
+	struct policy_attestation typed = { .classes = 0 };
+	enum policy_status s = attestation_read(rd, n, &typed);
+
+	if (s == POLICY_OK && !(typed.classes & evidence_of(&rd->policy->draft)))
+		return reading_clash(rd, node_find(n, "classes"),
+				     node_at(rd->root, "isolation.class"),
+				     "accept the class of what is run",
+				     "no session of this policy has evidence of these classes");
+	return s;
+}
 
 static enum policy_status read_attestation(struct reading *rd, const struct node *n,
 					   const struct key *k, void *to)
 {
 	size_t start = n->start, end = n->end;
+	enum policy_status s = judge_attestation(rd, n);
 
-	if (n->kind != NODE_MAPPING)
-		return reading_fail(rd, n, POLICY_INVALID, NULL, "a mapping is wanted here");
+	if (s != POLICY_OK)
+		return s;
 	if (rd->text[start] != '{') /* a block: with the indentation of its first line */
 		while (start > 0 && rd->text[start - 1] == ' ')
 			start--;
@@ -586,6 +628,7 @@ static const struct key volume_keys[] = {
 
 static const struct key workload_keys[] = {
 	{ "rootfs",      read_rootfs,      PLAN(rootfs), .flags = KEY_SANDBOX, PATH_FORM },
+	{ "copy-rootfs", read_bool,        PLAN(rootfs_copy), .flags = KEY_SANDBOX },
 	{ "command",     read_command,     PLAN(process.argv), .flags = KEY_SANDBOX, .min = 1, .max = 1024 },
 	{ "user",        read_mapping,     0, .flags = KEY_SANDBOX, .keys = user_keys },
 	{ "environment", read_environment, PLAN(process.env), .flags = KEY_SANDBOX, .max = ENVIRONMENT_MAX },
@@ -666,7 +709,7 @@ static const struct key policy_keys[] = {
 	{ "network",      read_mapping,      0, .keys = network_keys },
 	{ "keys",         read_records,      LIST(keys, n_keys, policy_key), .max = 64, .keys = key_keys },
 	{ "scrub",        read_mapping,      0, .flags = KEY_REQUIRED, .keys = scrub_keys },
-	{ "attestation",  read_attestation,  PLAN(attestation), .max = 262144 },
+	{ "attestation",  read_attestation,  PLAN(attestation), .max = ATTESTATION_TEXT_MAX },
 	{ "audit",        read_mapping,      0, .keys = audit_keys },
 	{ .name = NULL }
 };
@@ -743,6 +786,17 @@ static enum policy_status check_guest(struct reading *rd)
 	return POLICY_OK;
 }
 
+static enum policy_status check_copy(struct reading *rd)
+{
+	const struct policy_plan *plan = &rd->policy->draft;
+
+	if (!plan->rootfs_copy || (plan->rootfs && plan->rootfs[0]))
+		return POLICY_OK;
+	return reading_fail(rd, node_at(rd->root, "workload.copy-rootfs"), POLICY_INVALID,
+			    "write rootfs: the folder that is copied",
+			    "the host's own files are not copied");
+}
+
 static enum policy_status check_seccomp(struct reading *rd)
 {
 	const struct node *allow = node_at(rd->root, "seccomp.allow");
@@ -813,8 +867,8 @@ static enum policy_status check_repositories(struct reading *rd)
 static enum policy_status check_contradictions(struct reading *rd)
 {
 	static enum policy_status (*const checks[])(struct reading *) = {
-		check_guest,   check_guest_memory, check_memory,       check_seccomp,
-		check_network, check_names,        check_repositories,
+		check_guest,   check_guest_memory, check_memory, check_copy,
+		check_seccomp, check_network,      check_names,  check_repositories,
 	};
 	enum policy_status s = POLICY_OK;
 
@@ -832,6 +886,8 @@ static bool same_variable(const char *a, const char *b)
 	return strncmp(a, b, n + 1) == 0;
 }
 
+static char credentials[] = "CREDENTIALS_DIRECTORY=" POLICY_CREDENTIALS;
+
 /* The defaults first, each replaced by the policy's own where there is one. */
 static enum policy_status finish_environment(struct reading *rd)
 {
@@ -841,7 +897,7 @@ static enum policy_status finish_environment(struct reading *rd)
 
 	while (own && own[n_own])
 		n_own++;
-	env = arena_array(rd->arena, DEFAULT_ENV + n_own + 1, sizeof(*env));
+	env = arena_array(rd->arena, DEFAULT_ENV + n_own + 2, sizeof(*env));
 	if (!env)
 		return policy_fail_memory(rd->err);
 	for (; n < DEFAULT_ENV; n++) {
@@ -860,6 +916,13 @@ static enum policy_status finish_environment(struct reading *rd)
 			at++;
 		env[at] = own[i];
 		n += at == n;
+	}
+	if (rd->policy->draft.n_keys) {
+		size_t at = 0;
+
+		while (at < n && !same_variable(credentials, env[at]))
+			at++;
+		env[at] = credentials;
 	}
 	p->env = env;
 	return POLICY_OK;

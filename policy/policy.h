@@ -178,6 +178,7 @@ struct policy_plan {
 	bool builtin;    /* made of the built-in policy */
 	char *rootfs; /* absolute host folder, or "" for read-only views of the host's /usr */
 	bool root_writable; /* never from a policy; an OCI bundle may */
+	bool rootfs_copy;   /* the root is the session's own copy of rootfs, in memory */
 	char *hostname;
 	uint64_t namespaces; /* CLONE_NEW* bits to make */
 	struct policy_process process;
@@ -187,7 +188,9 @@ struct policy_plan {
 	struct policy_hook *hooks;
 	size_t n_hooks;
 	struct policy_limits limits;
-	char *profile;                        /* "default" or the profile's path */
+	char *profile;        /* "default" or the profile's path */
+	char *profile_digest; /* SHA-256 of the profile's file, 64 hexadecimal digits; "" for
+				 our own */
 	char **seccomp_allow, **seccomp_deny; /* the policy's own lists, NULL-terminated */
 	struct policy_filter filter;
 	uint32_t network; /* enum policy_network */
@@ -216,6 +219,9 @@ policy_load(const char *path, struct policy **ret, struct policy_error *reterr);
 const char *policy_builtin_text(void);
 __attribute__((warn_unused_result)) enum policy_status
 policy_builtin(struct policy **ret, struct policy_error *reterr);
+/* The attestation block as a plan carries it, "" where there is none. Borrowed. */
+const char *policy_attestation_text(const struct policy *p);
+const char *policy_tenant(const struct policy *p); /* borrowed */
 void policy_free(struct policy *p);
 void policy_freep(struct policy **p);
 
@@ -232,6 +238,9 @@ void policy_filter_clear(struct policy_filter *f);
 /* One instruction a line, system calls and errnos by name. */
 void policy_filter_print(FILE *to, const struct policy_filter *f);
 
+/* Where a sandbox finds its keys, one file each by its name. */
+#define POLICY_CREDENTIALS "/run/credentials"
+
 /* Makes the plan. `argv` (NULL-terminated) is the command line's command or NULL for
  * the policy's own; naming one where the policy names another is POLICY_REFUSED.
  * `filter` is taken over (and cleared) when ready, compiled here when NULL. */
@@ -239,6 +248,13 @@ __attribute__((warn_unused_result)) enum policy_status
 policy_plan_make(const struct policy *p, char *const *argv, struct policy_filter *filter,
 		 struct policy_plan **ret, struct policy_error *reterr);
 void policy_plan_free(struct policy_plan *plan);
+
+/* What is attested of a plan: SHA-256 of its encoding without what is the key service's
+ * (attestation, audit) and without the compiled filter, which differs from one libseccomp
+ * to the next; the profile that it was made of is in. */
+#define POLICY_DIGEST 32u
+__attribute__((warn_unused_result)) enum policy_status
+policy_plan_digest(const struct policy_plan *plan, uint8_t ret[static POLICY_DIGEST]);
 
 /* Stable text: one `key: value` a line, fixed order, values escaped. */
 void policy_plan_print(FILE *to, const struct policy_plan *plan);

@@ -188,6 +188,11 @@ bool text_is_path(const char *s)
 	return true;
 }
 
+bool text_is_sha256_or_empty(const char *s)
+{
+	return !*s || (strlen(s) == 64 && strspn(s, "0123456789abcdef") == 64);
+}
+
 bool text_is_path_or_empty(const char *s)
 {
 	return s[0] == '\0' || text_is_path(s);

@@ -31,7 +31,8 @@ bool text_is_user(const char *s);     /* [a-z_][a-z0-9_-]{0,31} */
 bool text_is_hostname(const char *s); /* letters, digits, "-", "."; 1..63 */
 bool text_is_path(const char *s);
 bool text_is_path_or_empty(const char *s);
-bool text_is_variable(const char *s); /* NAME=VALUE with a NAME */
+bool text_is_sha256_or_empty(const char *s); /* 64 lower-case hexadecimal digits */
+bool text_is_variable(const char *s);        /* NAME=VALUE with a NAME */
 bool text_is_variable_name(const char *s);
 bool text_is_cidr(const char *s);       /* canonical address, "/", bits; no host bits set */
 bool text_is_syscall(const char *s);    /* [a-z0-9_]{1,63} */

@@ -64,6 +64,12 @@ __attribute__((warn_unused_result)) enum runtime_status
 clerk_record(int sock, const uint8_t id[static SESSION_ID_BYTES], enum wire_record what,
 	     int64_t *ret_index, struct runtime_error *reterr);
 
+/* Evidence of an ATTESTING session for this report_data (CLERK_REPORT_DATA bytes), made of
+ * what its journal says: a sealed memfd with a token. */
+__attribute__((warn_unused_result)) enum runtime_status
+clerk_token(int sock, const uint8_t id[static SESSION_ID_BYTES], const uint8_t *report_data,
+	    int *ret_fd, struct runtime_error *reterr);
+
 /* A filter by the key of policy_filter_key(). RUNTIME_REFUSED: the clerk has none. */
 __attribute__((warn_unused_result)) enum runtime_status
 clerk_filter_get(int sock, const uint8_t *key, size_t key_len, struct policy_filter *ret,

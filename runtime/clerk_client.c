@@ -16,6 +16,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "attest/hex.h"
+#include "runtime/clerk_attest.h"
+
 #define PATIENCE_MS 10000
 #define FILTER_MAGIC UINT64_C(0x31544c4644524343) /* "CCRDFLT1" as bytes */
 #define FILTER_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
@@ -196,6 +199,17 @@ enum runtime_status clerk_record(int sock, const uint8_t id[static SESSION_ID_BY
 	if (s == RUNTIME_OK)
 		*ret_index = m.a;
 	return s;
+}
+
+enum runtime_status clerk_token(int sock, const uint8_t id[static SESSION_ID_BYTES],
+				const uint8_t *report_data, int *ret_fd,
+				struct runtime_error *reterr)
+{
+	struct wire_message question = { .type = WIRE_TOKEN };
+
+	memcpy(question.id, id, sizeof(question.id));
+	hex_print(report_data, CLERK_REPORT_DATA, question.text);
+	return request_fd(sock, &question, ret_fd, reterr);
 }
 
 /* ---- filters --------------------------------------------------------------------- */

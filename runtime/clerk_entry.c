@@ -59,17 +59,11 @@ void entry_start(struct log_entry *e, const struct journal *j)
 	add(e, "command", journal_fact(j, "command"));
 	add(e, "name", j->begin.name);
 	add(e, "policy", j->begin.builtin ? "built-in" : "own");
+	add(e, "service", journal_fact(j, "service"));
 	add(e, "uids", journal_fact(j, "uids"));
+	add_facts(e, j, "attest.");
 	add_facts(e, j, "isolation.");
 	add_facts(e, j, "limit.");
-}
-
-static bool ran(const struct journal *j)
-{
-	for (size_t i = 0; i < j->n_states; i++)
-		if (j->states[i].state == SESSION_RUNNING)
-			return true;
-	return false;
 }
 
 /* The first word on why it ended, which is the one that was meant. */
@@ -86,10 +80,11 @@ void entry_end(struct log_entry *e, const struct journal *j)
 {
 	const char *status = journal_fact(j, "status");
 
-	e->outcome = ran(j) ? LOG_OK : LOG_DENIED;
+	e->outcome = journal_ran(j) ? LOG_OK : LOG_DENIED;
 	e->reason = why_it_ended(j);
+	add(e, "keys", journal_fact(j, "keys"));
 	add(e, "oom", journal_fact(j, "oom"));
-	add(e, "ran", ran(j) ? "yes" : "no");
+	add(e, "ran", journal_ran(j) ? "yes" : "no");
 	if (status && e->n_data < LOG_ENTRY_DATA)
 		e->data[e->n_data++] = (struct log_datum){ .name = "wait_status",
 							   .number = strtol(status, NULL, 10) };
@@ -137,7 +132,7 @@ void entry_receipt(const struct journal *j, const struct entry_host *host, struc
 	snprintf(r->host, sizeof(r->host), "%s", host->name);
 	r->started = j->begin.created;
 	r->ended = now_ns(CLOCK_REALTIME);
-	r->ran = ran(j);
+	r->ran = journal_begun(j);
 	r->recovered = journal_fact(j, "recovered") != NULL;
 	r->minima[RECEIPT_HELD] = held_minimum(j->begin.held);
 	r->minima[RECEIPT_KERNEL] = kernel_minimum(j->begin.kernel);

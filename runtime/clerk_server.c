@@ -20,6 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "attest/hex.h"
+#include "runtime/clerk_attest.h"
 #include "runtime/clerk_log.h"
 #include "runtime/fault.h"
 
@@ -60,7 +62,7 @@ struct clerk {
 	int connections[CONNECTIONS_MAX];
 	size_t n_connections;
 	size_t held, held_max, connections_max; /* as many as the descriptor limit allows */
-	int listener, signals;
+	int listener, signals, sessions_fd;
 	int64_t active; /* when something last happened */
 };
 
@@ -264,6 +266,19 @@ static bool do_record(struct clerk *c, int sock, struct wire_message *m)
 	return true;
 }
 
+static bool do_token(struct clerk *c, int sock, struct wire_message *m)
+{
+	uint8_t report_data[CLERK_REPORT_DATA];
+	AUTO(closep) int token = -1;
+	struct runtime_error e = { .what = "report_data has another form" };
+
+	if (!hex_parse(m->text, strlen(m->text), report_data, sizeof(report_data)) ||
+	    clerk_attest(c->sessions_fd, m->id, report_data, &token, &e) != RUNTIME_OK)
+		return answer_no(sock, e.what);
+	fault_point("clerk.token");
+	return answer_fd(sock, m->id, 0, token);
+}
+
 static struct filter *filter_find(struct clerk *c, int64_t hash)
 {
 	for (size_t i = 0; i < c->n_filters; i++)
@@ -321,6 +336,7 @@ static bool (*const handlers[WIRE_TYPES])(struct clerk *, int, struct wire_messa
 	[WIRE_OVER] = do_over,
 	[WIRE_DROP] = do_drop,
 	[WIRE_RECORD] = do_record,
+	[WIRE_TOKEN] = do_token,
 	[WIRE_FILTER_PUT] = do_filter_put,
 	[WIRE_FILTER_GET] = do_filter_get,
 };
@@ -485,6 +501,7 @@ enum runtime_status clerk_serve(int run_fd, int sessions_fd, int ready, unsigned
 	enum runtime_status s;
 
 	c.listener = c.signals = -1;
+	c.sessions_fd = sessions_fd;
 	if (!set_limits(&c))
 		return failed(reterr, "resource limits");
 	s = lock_root(run_fd, &lock, &other, reterr);

@@ -334,6 +334,20 @@ static enum runtime_status add_rules(int ruleset, const struct policy_plan *plan
 	return s;
 }
 
+static enum runtime_status add_program(int ruleset, int fd, uint64_t handled,
+				       struct runtime_error *e)
+{
+	struct landlock_path_beneath_attr rule = {
+		.parent_fd = fd,
+		.allowed_access =
+			(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE) & handled,
+	};
+
+	return syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0
+		       ? fail(e, "cordon-agent", "cannot add the Landlock rule")
+		       : RUNTIME_OK;
+}
+
 static bool opens(int probe)
 {
 	int fd = openat(probe, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -344,7 +358,7 @@ static bool opens(int probe)
 	return true;
 }
 
-enum runtime_status confine_files(const struct policy_plan *plan, int probe,
+enum runtime_status confine_files(const struct policy_plan *plan, int probe, int agent,
 				  struct confine_report *r, struct runtime_error *reterr)
 {
 	long abi =
@@ -369,6 +383,8 @@ enum runtime_status confine_files(const struct policy_plan *plan, int probe,
 	if (ruleset < 0)
 		return fail(reterr, "landlock", "cannot make a ruleset");
 	s = add_rules(ruleset, plan, attr.handled_access_fs, reterr);
+	if (s == RUNTIME_OK && agent >= 0)
+		s = add_program(ruleset, agent, attr.handled_access_fs, reterr);
 	if (s == RUNTIME_OK && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		s = fail(reterr, "landlock", "cannot restrict");
 	close(ruleset);

@@ -43,9 +43,10 @@ confine_identity(uint32_t uid, uint32_t gid, const uint32_t *groups, size_t n_gr
 		 struct runtime_error *reterr);
 
 /* Landlock at the newest ABI that kernel and build know. `probe` is a folder that no
- * rule covers: it must open before and must not after. */
+ * rule covers: it must open before and must not after. `agent` (or -1) is a program of the
+ * host's that is executed first. */
 __attribute__((warn_unused_result)) enum runtime_status
-confine_files(const struct policy_plan *plan, int probe, struct confine_report *r,
+confine_files(const struct policy_plan *plan, int probe, int agent, struct confine_report *r,
 	      struct runtime_error *reterr);
 
 /* The filter, on a floor that no profile opens; nothing but the exec may follow. Returns

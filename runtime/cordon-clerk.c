@@ -7,9 +7,10 @@
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "memscrub/guard.h"
 
 #define IDLE_SECONDS 10u
 #define IDLE_SECONDS_MAX 86400u
@@ -84,7 +85,7 @@ static bool read_options(int argc, char **argv, struct options *o)
 static enum runtime_status seclude(int first_foreign_fd, struct runtime_error *e)
 {
 	umask(077);
-	if (prctl(PR_SET_DUMPABLE, 0) != 0 || chdir("/") != 0 ||
+	if (!guard_process() || chdir("/") != 0 ||
 	    close_range((unsigned)first_foreign_fd, ~0u, 0) != 0)
 		return runtime_fail(e, RUNTIME_SYSTEM, "seclusion", NULL, "failed: %m");
 	return RUNTIME_OK;

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/agent.h"
 #include "runtime/fault.h"
 
 #define EXIT_REFUSED 125
@@ -60,7 +61,7 @@ bool inside_receive(int sock, struct inside_message *ret, int ret_fds[static INS
 	struct msghdr h = { .msg_iov = &iov,
 			    .msg_iovlen = 1,
 			    .msg_control = c.bytes,
-			    .msg_controllen = sizeof(c.bytes) };
+			    .msg_controllen = CMSG_LEN(sizeof(int) * INSIDE_FDS) };
 	ssize_t n;
 
 	*ret_n = 0;
@@ -255,7 +256,8 @@ static bool enter_folder(const char *cwd)
 }
 
 /* The keeper needs the terminal's master and every memory file system. */
-static void say_ready(const struct inside_spec *spec, int master, struct inside_message *m)
+static void say_ready(const struct inside_spec *spec, int master, int program,
+		      struct inside_message *m)
 {
 	int fds[INSIDE_FDS];
 	size_t n = 0;
@@ -264,20 +266,74 @@ static void say_ready(const struct inside_spec *spec, int master, struct inside_
 		fds[n++] = master;
 	for (size_t i = 0; i < spec->mounts->n_tmpfs; i++)
 		fds[n++] = spec->mounts->tmpfs[i];
+	if (program >= 0)
+		fds[n++] = program;
 	m->kind = INSIDE_READY;
 	m->noswap = spec->mounts->noswap;
+	m->measured = spec->mounts->measured;
+	memcpy(m->digest, spec->mounts->digest, sizeof(m->digest));
 	if (!inside_send(spec->sock, m, fds, n))
 		_exit(EXIT_REFUSED);
 }
 
-static _Noreturn void workload_main(const struct inside_spec *spec, int master, int slave,
+/* Descriptor AGENT_SOCK is the agent's, whatever stood there. */
+static void make_room(struct inside_spec *spec)
+{
+	int *const fds[] = { &spec->sock, &spec->agent, &spec->agent_sock };
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		*fds[i] = fcntl(*fds[i], F_DUPFD_CLOEXEC, 10);
+		if (*fds[i] < 0)
+			_exit(EXIT_REFUSED);
+	}
+}
+
+/* What the agent executes is the file that the keeper measures. */
+static int open_program(const struct inside_spec *spec, const char *path)
+{
+	int fd = open(path, O_PATH | O_CLOEXEC);
+	struct stat program, root;
+	struct runtime_error e = { 0 };
+
+	if (fd < 0 || fstat(fd, &program) < 0 || stat("/", &root) < 0)
+		give_up_errno(spec->sock, path, "cannot open the workload's program");
+	if (spec->plan->rootfs_copy && program.st_dev != root.st_dev) {
+		runtime_fail(&e, RUNTIME_REFUSED, path, "name one that is in workload.rootfs",
+			     "the program is not in the root that was measured");
+		give_up(spec->sock, EXIT_REFUSED, &e);
+	}
+	return fd;
+}
+
+static void hand_over(const struct inside_spec *spec)
+{
+	if (dup2(spec->agent_sock, AGENT_SOCK) < 0)
+		give_up_errno(spec->sock, "agent", "cannot give it its socket");
+}
+
+static _Noreturn void exec_agent(const struct inside_spec *spec, const struct policy_process *p)
+{
+	struct runtime_error e = { 0 };
+
+	(void)syscall(SYS_execveat, spec->agent, "", p->argv, p->env, AT_EMPTY_PATH);
+	runtime_fail(&e, RUNTIME_REFUSED, "cordon-agent",
+		     "does the seccomp profile allow execveat?", "cannot run it: %s",
+		     strerror(errno));
+	give_up(spec->sock, EXIT_REFUSED, &e);
+}
+
+static _Noreturn void workload_main(const struct inside_spec *given, int master, int slave,
 				    struct inside_message *m)
 {
+	struct inside_spec copy = *given, *spec = &copy;
 	const struct policy_plan *plan = spec->plan;
 	const struct policy_process *p = &plan->process;
 	char path[4096];
-	int err, sock = spec->sock;
+	int err, sock, program = -1;
 
+	if (spec->agent >= 0)
+		make_room(spec);
+	sock = spec->sock;
 	take_stdio(spec, slave);
 	default_signals();
 	if (confine_attributes(p, &m->report, &m->error) != RUNTIME_OK ||
@@ -287,7 +343,8 @@ static _Noreturn void workload_main(const struct inside_spec *spec, int master, 
 		    RUNTIME_OK ||
 	    confine_identity(p->uid, p->gid, p->groups, p->n_groups, p->caps, spec->ids.range,
 			     &m->report, &m->error) != RUNTIME_OK ||
-	    confine_files(plan, spec->mounts->tmpfs[0], &m->report, &m->error) != RUNTIME_OK)
+	    confine_files(plan, spec->mounts->tmpfs[0], spec->agent, &m->report, &m->error) !=
+		    RUNTIME_OK)
 		give_up(sock, EXIT_REFUSED, &m->error);
 	if (!enter_folder(p->cwd))
 		give_up_errno(sock, p->cwd, "cannot enter the working folder");
@@ -295,13 +352,19 @@ static _Noreturn void workload_main(const struct inside_spec *spec, int master, 
 		cannot_run(sock, p->argv[0], err);
 	if (close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
 		give_up_errno(sock, "descriptors", "cannot mark them");
+	if (spec->agent >= 0) {
+		program = open_program(spec, path);
+		hand_over(spec);
+	}
 	fault_point("inside.ready");
-	say_ready(spec, master, m);
+	say_ready(spec, master, program, m);
 	err = confine_calls(plan);
 	if (err) {
 		errno = err;
 		give_up_errno(sock, "seccomp", "cannot load the filter");
 	}
+	if (spec->agent >= 0)
+		exec_agent(spec, p);
 	exec_workload(path, p);
 	cannot_run(sock, p->argv[0], errno);
 }

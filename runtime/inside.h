@@ -20,7 +20,8 @@ struct inside_spec {
 	struct mounts *mounts; /* prepared by the keeper when ids.range, else made inside */
 	int stdio[3];          /* -1: the terminal */
 	bool terminal;
-	int sock; /* this side of the pair */
+	int sock;              /* this side of the pair */
+	int agent, agent_sock; /* runs before the workload, with its socket; -1: nothing does */
 	struct cgroup_entry cgroup;
 	struct policy_rlimit extra[INSIDE_EXTRA];
 	size_t n_extra;
@@ -32,7 +33,8 @@ enum inside_kind {
 	INSIDE_GO = 'g', /* keeper: ids are mapped, the process is traced */
 	INSIDE_READY =
 		'r', /* workload: confined but for the filter; carries the report; fds are
-			      * the terminal's master (if any), then every tmpfs */
+			      * the terminal's master (if any), every tmpfs, and where an agent
+			      * runs first the workload's program (O_PATH) */
 	INSIDE_FAILED = 'f', /* either: exit_code and error */
 };
 
@@ -40,11 +42,13 @@ struct inside_message {
 	uint32_t kind;
 	int32_t exit_code; /* 125, 126 or 127 */
 	bool noswap;
+	bool measured; /* and the root's digest is this */
+	uint8_t digest[TREE_DIGEST];
 	struct confine_report report;
 	struct runtime_error error;
 };
 
-#define INSIDE_FDS (1 + MOUNTS_TMPFS)
+#define INSIDE_FDS (1 + MOUNTS_TMPFS + 1)
 
 /* Sends or receives one message; false with errno (0: the other side is gone). */
 bool inside_send(int sock, const struct inside_message *m, const int *fds, size_t n_fds);

@@ -40,6 +40,24 @@ enum session_state journal_state(const struct journal *j)
 			   : SESSION_NONE;
 }
 
+static bool was(const struct journal *j, enum session_state state)
+{
+	for (size_t i = 0; i < j->n_states; i++)
+		if (j->states[i].state == state)
+			return true;
+	return false;
+}
+
+bool journal_ran(const struct journal *j)
+{
+	return was(j, SESSION_RUNNING);
+}
+
+bool journal_begun(const struct journal *j)
+{
+	return was(j, SESSION_RUNNING) || was(j, SESSION_ATTESTING);
+}
+
 const char *journal_fact(const struct journal *j, const char *key)
 {
 	for (size_t i = j->n_facts; i > 0; i--)

@@ -72,6 +72,10 @@ struct journal {
 
 /* The last state; SESSION_NONE when there is only BEGIN. */
 enum session_state journal_state(const struct journal *j);
+/* It was RUNNING once: the tenant's code ran. */
+bool journal_ran(const struct journal *j);
+/* That, or ATTESTING: its memory may hold something of the tenant's, a key at least. */
+bool journal_begun(const struct journal *j);
 /* The latest fact of that key, or NULL. */
 const char *journal_fact(const struct journal *j, const char *key);
 

@@ -21,7 +21,7 @@
 #define LOST_CLI_GRACE_MS 5000
 #define CLERK_RETRY_MS 1000
 
-static int64_t now_ms(void)
+int64_t keeper_now_ms(void)
 {
 	struct timespec t;
 
@@ -82,15 +82,15 @@ static enum runtime_status take_order(struct keeper *k, int stdio[3], struct run
 
 /* ---- the clerk ------------------------------------------------------------------- */
 
-static const char *clerk_program(void)
+const char *keeper_beside(const char *name)
 {
 	static char path[4096];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - sizeof("cordon-clerk"));
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - strlen(name) - 1);
 	char *slash = n > 0 ? memrchr(path, '/', (size_t)n) : NULL;
 
 	if (!slash)
 		return NULL;
-	memcpy(slash + 1, "cordon-clerk", sizeof("cordon-clerk"));
+	memcpy(slash + 1, name, strlen(name) + 1);
 	return path;
 }
 
@@ -102,7 +102,8 @@ enum runtime_status keeper_hold(struct keeper *k, struct runtime_error *e)
 	} own[] = { { WIRE_SLOT_INIT, k->launcher.pidfd },
 		    { WIRE_SLOT_RING, k->ring },
 		    { WIRE_SLOT_UIDS, k->uid_lock } };
-	enum runtime_status s = clerk_connect(&k->paths, clerk_program(), &k->clerk, e);
+	enum runtime_status s =
+		clerk_connect(&k->paths, keeper_beside("cordon-clerk"), &k->clerk, e);
 
 	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]) && s == RUNTIME_OK; i++)
 		if (own[i].fd >= 0)
@@ -126,7 +127,7 @@ static void hold_again(struct keeper *k)
 		close(k->clerk);
 	k->clerk = -1;
 	k->clerk_retry_at =
-		keeper_hold(k, &ignored) == RUNTIME_OK ? 0 : now_ms() + CLERK_RETRY_MS;
+		keeper_hold(k, &ignored) == RUNTIME_OK ? 0 : keeper_now_ms() + CLERK_RETRY_MS;
 }
 
 enum runtime_status keeper_record(struct keeper *k, enum wire_record what,
@@ -173,7 +174,7 @@ static void signal_workload(struct keeper *k, int sig)
 
 static void stop(struct keeper *k, int64_t grace_ms, const char *why)
 {
-	int64_t at = now_ms() + grace_ms;
+	int64_t at = keeper_now_ms() + grace_ms;
 
 	if (!k->stopping) {
 		k->stopping = true;
@@ -189,7 +190,7 @@ static void stop(struct keeper *k, int64_t grace_ms, const char *why)
 
 static int64_t kill_due(struct keeper *k)
 {
-	if (k->kill_at && now_ms() >= k->kill_at) {
+	if (k->kill_at && keeper_now_ms() >= k->kill_at) {
 		launcher_kill(&k->launcher);
 		k->kill_at = 0;
 	}
@@ -292,32 +293,46 @@ static void tell_running(struct keeper *k)
 
 /* ---- the loop -------------------------------------------------------------------- */
 
+/* 0 is never. */
+static int64_t soonest(int64_t a, int64_t b)
+{
+	return a && (!b || a < b) ? a : b;
+}
+
 static int until(int64_t a, int64_t b)
 {
-	int64_t at = a && (!b || a < b) ? a : b, left;
+	int64_t at = soonest(a, b), left;
 
 	if (!at)
 		return -1;
-	left = at - now_ms();
+	left = at - keeper_now_ms();
 	return left < 0 ? 0 : left > 60000 ? 60000 : (int)left;
 }
 
-static void watch(struct keeper *k)
+static bool empty(const struct keeper *k)
+{
+	return tracer_empty(&k->launcher.tracer);
+}
+
+void keeper_watch(struct keeper *k, bool (*over)(const struct keeper *k))
 {
 	bool more = false;
 
-	while (!tracer_empty(&k->launcher.tracer)) {
+	while (!over(k)) {
 		struct pollfd p[] = {
 			{ .fd = k->launcher.sigchld, .events = POLLIN },
 			{ .fd = k->control, .events = POLLIN },
 			{ .fd = k->listener, .events = POLLIN },
 			{ .fd = k->clerk, .events = POLLIN },
 			{ .fd = k->out, .events = POLLIN },
+			{ .fd = k->agent, .events = POLLIN },
 		};
 		char drained[1024];
 
 		if (poll(p, sizeof(p) / sizeof(p[0]),
-			 more ? 0 : until(kill_due(k), k->clerk_retry_at)) < 0 &&
+			 more ? 0
+			      : until(soonest(kill_due(k), k->attest_until),
+				      k->clerk_retry_at)) < 0 &&
 		    errno != EINTR)
 			break;
 		while (read(k->launcher.sigchld, drained, sizeof(drained)) > 0)
@@ -330,10 +345,12 @@ static void watch(struct keeper *k)
 			hear_control(k);
 		if (p[2].revents)
 			hear_visitor(k);
-		if (p[3].revents || (k->clerk_retry_at && now_ms() >= k->clerk_retry_at))
+		if (p[3].revents || (k->clerk_retry_at && keeper_now_ms() >= k->clerk_retry_at))
 			hold_again(k);
 		if (p[4].revents)
 			pump_output(k);
+		if (p[5].revents)
+			keeper_hear_agent(k);
 	}
 	if (k->out >= 0)
 		pump_output(k);
@@ -352,9 +369,15 @@ static int fail_session(struct keeper *k, int exit_code, const struct runtime_er
 	struct wire_message m = { .type = WIRE_FAILED, .a = exit_code };
 
 	put_words(m.text, sizeof(m.text), e);
-	launcher_end(&k->launcher);
+	if (k->agent_ran) { /* then there is something to wipe, and it is still held */
+		launcher_kill(&k->launcher);
+		keeper_watch(k, empty);
+	} else {
+		launcher_end(&k->launcher);
+	}
 	if (k->journal)
 		keeper_finish(k, m.text);
+	launcher_end(&k->launcher);
 	tell(k, &m);
 	return 1;
 }
@@ -387,7 +410,7 @@ static int run_session(struct keeper *k, int stdio[3])
 		return fail_session(
 			k, k->launcher.exit_code ? k->launcher.exit_code : EXIT_REFUSED, &e);
 	tell_running(k);
-	watch(k);
+	keeper_watch(k, empty);
 	fault_point("gone");
 	ended.a = keeper_wait_status(k);
 	keeper_finish(k, NULL);
@@ -429,11 +452,16 @@ int keeper_main(void)
 				   .clerk = -1,
 				   .uid_lock = -1,
 				   .ring = -1,
-				   .out = -1 };
+				   .out = -1,
+				   .agent = -1,
+				   .proxy = -1,
+				   .proxy_words = -1,
+				   .spec = { .agent = -1, .agent_sock = -1 } };
 	struct runtime_error e = { 0 };
 	int stdio[3] = { -1, -1, -1 }, r;
 
-	k.launcher.pidfd = k.launcher.sock = k.launcher.sigchld = k.launcher.master = -1;
+	k.launcher.pidfd = k.launcher.sock = k.launcher.sigchld = -1;
+	k.launcher.master = k.launcher.program = -1;
 	if (!harden()) {
 		fputs("cordon-keeper: started by `cordon run`, not by hand\n", stderr);
 		return 2;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "memscrub/memscrub.h"
+#include "runtime/agent.h"
 #include "runtime/dirty.h"
 
 static enum runtime_status refuse(struct runtime_error *e, const char *where, const char *hint,
@@ -16,14 +17,31 @@ static enum runtime_status refuse(struct runtime_error *e, const char *where, co
 	return runtime_fail(e, RUNTIME_REFUSED, where, hint, "%s", what);
 }
 
+/* One service, because the evidence is bound to one. */
+static enum runtime_status check_keys(const struct policy_plan *p, struct runtime_error *e)
+{
+	if (p->n_keys > AGENT_KEYS)
+		return runtime_fail(e, RUNTIME_REFUSED, "keys", "ask for fewer",
+				    "a session has at most %u keys", AGENT_KEYS);
+	for (size_t i = 1; i < p->n_keys; i++)
+		if (strcmp(p->keys[i].service, p->keys[0].service) != 0 ||
+		    strcmp(p->keys[i].service_ca, p->keys[0].service_ca) != 0)
+			return refuse(e, "keys", "name one service and one service_ca",
+				      "a session's keys come from one service");
+	return RUNTIME_OK;
+}
+
 static enum runtime_status check_plan(const struct policy_plan *p, struct runtime_error *e)
 {
+	enum runtime_status s = RUNTIME_OK;
+
 	if (p->class != POLICY_CLASS_SANDBOX)
 		return refuse(e, "isolation.class", "use class sandbox",
 			      "this build starts sandboxes, no guests");
 	if (p->n_keys)
-		return refuse(e, "keys", "leave them out",
-			      "this build has no key service to ask for keys");
+		s = check_keys(p, e);
+	if (s != RUNTIME_OK)
+		return s;
 	if (p->network != POLICY_NET_NONE)
 		return refuse(e, "network.mode", "use mode none",
 			      "this build gives a sandbox no network but its own loopback");

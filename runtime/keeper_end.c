@@ -70,8 +70,8 @@ static bool scrub(struct keeper *k, struct receipt *r)
 	struct reaper_result processes;
 	bool wiped = true;
 
-	scrubbing_begin(r, k->plan->held, k->plan->kernel, k->ran);
-	if (k->ran) {
+	scrubbing_begin(r, k->plan->held, k->plan->kernel, k->ran || k->agent_ran);
+	if (r->ran) {
 		reaper_finish(&k->reaper, &processes);
 		doubt_late_wipes(k, &processes);
 		scrubbing_processes(r, &processes);
@@ -102,9 +102,9 @@ static bool note(struct keeper *k, const struct receipt *r)
 }
 
 /* Bytes of a tenant's went back to free memory, and nobody wipes it there. */
-static bool soils(const struct keeper *k, const struct receipt *r)
+static bool soils(const struct receipt *r)
 {
-	return k->ran && !receipt_clean(r) && receipt_worth(r, RECEIPT_HELD) == RECEIPT_NONE &&
+	return r->ran && !receipt_clean(r) && receipt_worth(r, RECEIPT_HELD) == RECEIPT_NONE &&
 	       receipt_worth(r, RECEIPT_KERNEL) == RECEIPT_NONE;
 }
 
@@ -170,6 +170,7 @@ static void to_scrubbing(struct keeper *k, const char *refused)
 		keeper_move(k, EV_HOLD_FAILED, refused);
 		break;
 	case SESSION_PREPARED:
+	case SESSION_ATTESTING:
 		keeper_move(k, EV_REFUSED, refused);
 		break;
 	case SESSION_RUNNING:
@@ -192,7 +193,7 @@ void keeper_finish(struct keeper *k, const char *refused)
 	fault_point("scrubbed");
 	noted = note(k, &r);
 	fault_point("noted.lines");
-	if (soils(k, &r))
+	if (soils(&r))
 		best_effort(dirty_mark(k->paths.sessions_fd, k->id, k->plan->tenant, &ignored));
 	clean_up(k);
 	fault_point("cleaned");

@@ -1,7 +1,7 @@
 /*
- * runtime/keeper_internal.h - the inside of a keeper, for its four files: keeper.c (from
+ * runtime/keeper_internal.h - the inside of a keeper, for its five files: keeper.c (from
  * order to end), keeper_admit.c (may it start), keeper_start.c (up to RUNNING),
- * keeper_end.c (what becomes of its memory).
+ * keeper_attest.c (keys first), keeper_end.c (what becomes of its memory).
  */
 #pragma once
 
@@ -24,7 +24,14 @@ struct keeper {
 	uint8_t id[SESSION_ID_BYTES];
 	char name[64];
 	bool detached, stopping;
-	bool ran;                 /* the tenant's code may have */
+	bool ran;               /* the tenant's code may have */
+	bool agent_ran;         /* the agent may have held one of the tenant's keys */
+	bool keyed, refused;    /* what the agent said last */
+	bool script;            /* the program is one for an interpreter */
+	int agent;              /* our end of its socket, or -1 */
+	int proxy, proxy_words; /* pidfd of the byte proxy, its standard error */
+	int64_t attest_until;   /* ms, 0: not attesting */
+	struct runtime_error refusal;
 	char said[JOURNAL_VALUE]; /* the end in words */
 	struct policy_plan *plan;
 	struct journal_writer *journal;
@@ -35,7 +42,7 @@ struct keeper {
 	struct reaper reaper;
 	int64_t kill_at;        /* ms, 0: none */
 	int64_t clerk_retry_at; /* ms, 0: connected */
-	struct journal_fact facts[24];
+	struct journal_fact facts[32];
 	size_t n_facts;
 };
 
@@ -72,6 +79,25 @@ __attribute__((warn_unused_result)) enum runtime_status
 keeper_record(struct keeper *k, enum wire_record what, struct runtime_error *reterr);
 /* The wait status that the session ends with. */
 int keeper_wait_status(const struct keeper *k);
+/* A note for the journal, written with the next ones. */
+__attribute__((format(printf, 3, 4))) void keeper_fact(struct keeper *k, const char *key,
+						       const char *format, ...);
+/* Program NAME in the folder of our own; NULL: no such path. Static memory. */
+const char *keeper_beside(const char *name);
+int64_t keeper_now_ms(void);
+/* Serves all that there is until `over`. */
+void keeper_watch(struct keeper *k, bool (*over)(const struct keeper *k));
+
+struct agent_job;
+/* What the evidence will say, as facts; and what the agent is told. */
+__attribute__((warn_unused_result)) enum runtime_status
+keeper_measure(struct keeper *k, struct agent_job *job, struct runtime_error *reterr);
+/* ATTESTING: the agent runs. OK when every key is in its file and the workload stands at
+ * its exec; else all is still there to be killed and wiped. */
+__attribute__((warn_unused_result)) enum runtime_status
+keeper_attest(struct keeper *k, const struct agent_job *job, struct runtime_error *reterr);
+void keeper_hear_agent(struct keeper *k);
+
 /* From the last task's death, or from a refusal (in words), to the final state: scrub,
  * receipt, log. */
 void keeper_finish(struct keeper *k, const char *refused);

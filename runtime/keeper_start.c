@@ -13,12 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/agent.h"
 #include "runtime/uids.h"
 
 /* ---- facts: collected, then written with one flush ------------------------------- */
 
-__attribute__((format(printf, 3, 4))) static void fact(struct keeper *k, const char *key,
-						       const char *format, ...)
+void keeper_fact(struct keeper *k, const char *key, const char *format, ...)
 {
 	char text[JOURNAL_VALUE];
 	struct journal_fact *f;
@@ -94,7 +94,7 @@ static bool limit_without_cgroup(struct keeper *k, enum cgroup_controller c,
 		return false;
 	}
 	if (c == CGROUP_CPU) {
-		fact(k, key, "absent (no cgroup that this user may write)");
+		keeper_fact(k, key, "absent (no cgroup that this user may write)");
 		return true;
 	}
 	k->spec.extra[k->spec.n_extra++] = (struct policy_rlimit){
@@ -102,7 +102,7 @@ static bool limit_without_cgroup(struct keeper *k, enum cgroup_controller c,
 		.soft = limit,
 		.hard = limit,
 	};
-	fact(k, key, "rlimit (%s)", how[c]);
+	keeper_fact(k, key, "rlimit (%s)", how[c]);
 	return true;
 }
 
@@ -123,17 +123,17 @@ static enum runtime_status plan_limits(struct keeper *k, struct runtime_error *e
 			continue;
 		snprintf(key, sizeof(key), "limit.%s", cgroup_controller_str(all[i]));
 		if (k->cgroup.served & all[i])
-			fact(k, key, "enforced (cgroup %s)",
-			     k->cgroup.dirs[0].v2 ? "v2" : "v1");
+			keeper_fact(k, key, "enforced (cgroup %s)",
+				    k->cgroup.dirs[0].v2 ? "v2" : "v1");
 		else if (!limit_without_cgroup(k, all[i], e))
 			s = RUNTIME_REFUSED;
 	}
-	fact(k, "limit.tmpfs", "enforced (%llu bytes of memory file system)",
-	     (unsigned long long)k->plan->limits.tmpfs);
+	keeper_fact(k, "limit.tmpfs", "enforced (%llu bytes of memory file system)",
+		    (unsigned long long)k->plan->limits.tmpfs);
 	if (k->plan->limits.files)
-		fact(k, "limit.files", "rlimit (RLIMIT_NOFILE, for each process)");
+		keeper_fact(k, "limit.files", "rlimit (RLIMIT_NOFILE, for each process)");
 	for (size_t i = 0; i < k->cgroup.n; i++)
-		fact(k, "cgroup", "%s", k->cgroup.dirs[i].path);
+		keeper_fact(k, "cgroup", "%s", k->cgroup.dirs[i].path);
 	return s;
 }
 
@@ -223,35 +223,37 @@ static void note_obtained(struct keeper *k)
 {
 	const struct confine_report *r = &k->launcher.report;
 
-	fact(k, "init", "%d %llu", k->launcher.init_pid,
-	     (unsigned long long)process_start_time(k->launcher.init_pid));
-	fact(k, "workload", "%d %llu", k->launcher.workload_pid,
-	     (unsigned long long)process_start_time(k->launcher.workload_pid));
+	keeper_fact(k, "init", "%d %llu", k->launcher.init_pid,
+		    (unsigned long long)process_start_time(k->launcher.init_pid));
+	keeper_fact(k, "workload", "%d %llu", k->launcher.workload_pid,
+		    (unsigned long long)process_start_time(k->launcher.workload_pid));
 	if (r->landlock_abi)
-		fact(k, "isolation.landlock", "ABI %d", r->landlock_abi);
+		keeper_fact(k, "isolation.landlock", "ABI %d", r->landlock_abi);
 	else
-		fact(k, "isolation.landlock", "absent: this kernel has none");
-	fact(k, "isolation.seccomp", "profile %s, %zu instructions",
-	     strlen(k->plan->profile) < 200 ? k->plan->profile : "(long path)",
-	     k->plan->filter.n_insns);
+		keeper_fact(k, "isolation.landlock", "absent: this kernel has none");
+	keeper_fact(k, "isolation.seccomp", "profile %s, %zu instructions",
+		    strlen(k->plan->profile) < 200 ? k->plan->profile : "(long path)",
+		    k->plan->filter.n_insns);
 	if (k->plan->limits.core_sched == POLICY_CORE_OFF)
-		fact(k, "isolation.core-scheduling", "off: the policy says so");
+		keeper_fact(k, "isolation.core-scheduling", "off: the policy says so");
 	else if (r->core_sched)
-		fact(k, "isolation.core-scheduling", "own cookie");
+		keeper_fact(k, "isolation.core-scheduling", "own cookie");
 	else
-		fact(k, "isolation.core-scheduling", "unavailable: %s",
-		     strerror(r->core_errno));
-	fact(k, "isolation.store-bypass", "%s", speculation_str(r->store_bypass));
-	fact(k, "isolation.indirect-branch", "%s", speculation_str(r->indirect_branch));
-	fact(k, "isolation.swap",
-	     k->launcher.noswap ? "memory file systems never swap"
-				: "memory file systems may swap");
+		keeper_fact(k, "isolation.core-scheduling", "unavailable: %s",
+			    strerror(r->core_errno));
+	keeper_fact(k, "isolation.store-bypass", "%s", speculation_str(r->store_bypass));
+	keeper_fact(k, "isolation.indirect-branch", "%s", speculation_str(r->indirect_branch));
+	keeper_fact(k, "isolation.swap",
+		    k->launcher.noswap ? "memory file systems never swap"
+				       : "memory file systems may swap");
 	if (r->groups_kept)
-		fact(k, "isolation.groups", "kept: an ordinary user cannot drop its groups");
+		keeper_fact(k, "isolation.groups",
+			    "kept: an ordinary user cannot drop its groups");
 	if (r->rlimit_clamped)
-		fact(k, "limit.rlimits", "some were clamped to this host's hard limits");
-	fact(k, "isolation.readback",
-	     "ids, capabilities, no_new_privs, seccomp, namespaces, mounts, files: as planned");
+		keeper_fact(k, "limit.rlimits", "some were clamped to this host's hard limits");
+	keeper_fact(k, "isolation.readback",
+		    "ids, capabilities, no_new_privs, seccomp, namespaces, mounts, files: as "
+		    "planned");
 }
 
 /* ---- up to RUNNING --------------------------------------------------------------- */
@@ -263,15 +265,42 @@ static enum runtime_status reserve_ids(struct keeper *k, struct runtime_error *e
 
 	if (geteuid() != 0) {
 		k->spec.ids = (struct mounts_ids){ .first = geteuid(), .range = false };
-		fact(k, "uids", "%u 1", geteuid());
+		keeper_fact(k, "uids", "%u 1", geteuid());
 		return uids_share(k->plan->tenant, k->plan->shared_uid, &k->uid_lock, e);
 	}
 	s = uids_reserve(&k->uid_lock, &first, e);
 	if (s == RUNTIME_OK) {
 		k->spec.ids = (struct mounts_ids){ .first = first, .range = true };
-		fact(k, "uids", "%u %u", first, UIDS_BLOCK);
+		keeper_fact(k, "uids", "%u %u", first, UIDS_BLOCK);
 	}
 	return s;
+}
+
+/* The program that runs before the workload, and both ends of its socket. */
+static enum runtime_status open_agent(struct keeper *k, struct runtime_error *e)
+{
+	const char *program = keeper_beside("cordon-agent");
+	int pair[2];
+
+	k->spec.agent = program ? open(program, O_RDONLY | O_CLOEXEC) : -1;
+	if (k->spec.agent < 0)
+		return runtime_fail(e, RUNTIME_SYSTEM, "cordon-agent",
+				    "it belongs beside cordon-keeper", "cannot open it: %s",
+				    strerror(errno));
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return runtime_fail(e, RUNTIME_SYSTEM, "agent", "", "no socket: %s",
+				    strerror(errno));
+	k->agent = pair[0];
+	k->spec.agent_sock = pair[1];
+	k->spec.with_agent = true;
+	return RUNTIME_OK;
+}
+
+/* The sandbox has its own by now. */
+static void close_agent(struct keeper *k)
+{
+	closep(&k->spec.agent);
+	closep(&k->spec.agent_sock);
 }
 
 enum runtime_status keeper_prepare(struct keeper *k, const int stdio[3],
@@ -280,7 +309,7 @@ enum runtime_status keeper_prepare(struct keeper *k, const int stdio[3],
 	char sock[SESSION_SOCKET];
 	enum runtime_status s;
 
-	fact(k, "command", "%.200s", k->plan->process.argv[0]);
+	keeper_fact(k, "command", "%.200s", k->plan->process.argv[0]);
 	s = reserve_ids(k, reterr);
 	if (s == RUNTIME_OK)
 		s = keeper_admit_label(k, reterr);
@@ -304,11 +333,14 @@ enum runtime_status keeper_prepare(struct keeper *k, const int stdio[3],
 	/* Standard streams that were there before are not the session's to wipe. */
 	if (s == RUNTIME_OK)
 		s = reaper_init(&k->reaper, k->spec.stdio, 3, reterr);
+	if (s == RUNTIME_OK && k->plan->n_keys)
+		s = open_agent(k, reterr);
 	if (s == RUNTIME_OK) {
 		k->spec.plan = k->plan;
 		k->spec.cgroup = &k->cgroup;
 		s = launcher_create(&k->spec, &k->launcher, reterr);
 	}
+	close_agent(k);
 	fault_point("built");
 	if (s == RUNTIME_OK)
 		s = reaper_start(&k->reaper, &k->launcher.tracer, k->launcher.tmpfs,
@@ -321,6 +353,7 @@ enum runtime_status keeper_prepare(struct keeper *k, const int stdio[3],
 
 enum runtime_status keeper_start(struct keeper *k, struct runtime_error *reterr)
 {
+	static struct agent_job job;
 	enum runtime_status s =
 		journal_move(k->journal, EV_HELD, "the session's memory is held", reterr);
 
@@ -331,14 +364,23 @@ enum runtime_status keeper_start(struct keeper *k, struct runtime_error *reterr)
 		note_obtained(k);
 		s = write_facts(k, reterr);
 	}
+	if (s == RUNTIME_OK && k->plan->n_keys)
+		s = keeper_measure(k, &job, reterr);
+	if (s == RUNTIME_OK)
+		s = write_facts(k, reterr);
 	/* Nothing runs that the log does not know of. */
 	if (s == RUNTIME_OK)
 		s = keeper_record(k, WIRE_RECORD_START, reterr);
 	fault_point("recorded");
 	if (s == RUNTIME_OK)
 		s = launcher_check(&k->launcher, reterr);
+	if (s == RUNTIME_OK && k->plan->n_keys)
+		s = keeper_attest(k, &job, reterr);
 	if (s == RUNTIME_OK)
-		s = journal_move(k->journal, EV_START, "confined, read back, started", reterr);
+		s = k->plan->n_keys ? journal_move(k->journal, EV_AFFIRMED,
+						   "the key service released its keys", reterr)
+				    : journal_move(k->journal, EV_START,
+						   "confined, read back, started", reterr);
 	fault_point("started");
 	if (s == RUNTIME_OK) {
 		k->ran = true;

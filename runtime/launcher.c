@@ -112,7 +112,7 @@ static void pump(struct launcher *l)
 static void launcher_init(struct launcher *l)
 {
 	memset(l, 0, sizeof(*l));
-	l->pidfd = l->sock = l->sigchld = l->master = -1;
+	l->pidfd = l->sock = l->sigchld = l->master = l->program = -1;
 	l->exit_code = EXIT_REFUSED;
 }
 
@@ -154,6 +154,8 @@ static enum runtime_status clone_first(const struct launcher_spec *spec, struct 
 				      .ids = spec->ids,
 				      .mounts = m,
 				      .terminal = spec->terminal,
+				      .agent = spec->with_agent ? spec->agent : -1,
+				      .agent_sock = spec->with_agent ? spec->agent_sock : -1,
 				      .cgroup = { .into = -1 } };
 	int pair[2];
 	long pid;
@@ -195,13 +197,18 @@ static enum runtime_status keep_built(struct launcher *l, const struct launcher_
 	enum runtime_status s;
 	size_t at = 0;
 
+	if (spec->with_agent && n)
+		l->program = fds[--n];
 	if (spec->terminal && n)
 		l->master = fds[at++];
 	while (at < n)
 		l->tmpfs[l->n_tmpfs++] = fds[at++];
 	l->noswap = m->noswap;
+	l->measured = m->measured;
+	memcpy(l->digest, m->digest, sizeof(l->digest));
 	l->report = m->report;
-	if (!l->n_tmpfs || (spec->terminal && l->master < 0))
+	if (!l->n_tmpfs || (spec->terminal && l->master < 0) ||
+	    (spec->with_agent && l->program < 0))
 		return runtime_fail(e, RUNTIME_SYSTEM, "setup", "",
 				    "the sandbox's memory was not handed over");
 	/* While the workload loads its filter. */
@@ -362,7 +369,20 @@ enum runtime_status launcher_check(struct launcher *l, struct runtime_error *ret
 
 void launcher_start(struct launcher *l)
 {
-	tracer_resume(&l->tracer);
+	tracer_resume(&l->tracer, false);
+}
+
+void launcher_start_agent(struct launcher *l)
+{
+	tracer_resume(&l->tracer, true);
+}
+
+enum runtime_status launcher_check_again(struct launcher *l, unsigned extra,
+					 struct runtime_error *reterr)
+{
+	enum runtime_status s = launcher_check(l, reterr);
+
+	return s == RUNTIME_OK ? readback_again(l->workload_pid, extra, reterr) : s;
 }
 
 void launcher_kill(struct launcher *l)
@@ -391,6 +411,7 @@ void launcher_end(struct launcher *l)
 	closefd(&l->sock);
 	closefd(&l->sigchld);
 	closefd(&l->master);
+	closefd(&l->program);
 	for (size_t i = 0; i < l->n_tmpfs; i++)
 		closefd(&l->tmpfs[i]);
 	l->n_tmpfs = 0;

@@ -20,6 +20,7 @@
 
 #include "runtime/fault.h"
 #include "runtime/files.h"
+#include "runtime/rootfs_copy.h"
 #include "runtime/source.h"
 
 #ifndef MOUNT_ATTR_NOSYMFOLLOW
@@ -28,6 +29,8 @@
 
 /* What is ours holds little: sockets of nobody, generated files, folders. */
 #define SKELETON_BYTES (4u << 20)
+#define COPY_BYTES (1ull << 30) /* at most, where no memory limit says otherwise */
+#define COPY_SLACK (1ull << 20) /* for names and folders */
 #define TTY_GROUP 5
 
 #define SAFE (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
@@ -297,6 +300,49 @@ static enum runtime_status clone_source(const char *path, uint64_t attr, int *re
 	return s;
 }
 
+/* A file system of its own, filled before anybody else can reach it. */
+static enum runtime_status fill_copy(struct mounts *m, int source, uint64_t bytes,
+				     const struct mounts_ids *ids, struct runtime_error *e)
+{
+	struct attest_error ae = { .what = "" };
+	uid_t first = ids->range ? ids->first : geteuid();
+	enum runtime_status s;
+
+	m->root = make_tmpfs(ids, bytes, 0755, SAFE, &m->noswap);
+	if (m->root < 0)
+		return fail(e, "/", "cannot make the root's tmpfs");
+	s = rootfs_copy(source, m->root, first, ids->range, e);
+	if (s != RUNTIME_OK)
+		return s;
+	if (tree_digest(m->root, first, m->digest, &ae) != ATTEST_OK)
+		return runtime_fail(e, RUNTIME_SYSTEM, ae.where, ae.hint, "%s", ae.what);
+	m->measured = true;
+	return set_attr(m->root, SAFE | MOUNT_ATTR_RDONLY, false) < 0
+		       ? fail(e, "/", "cannot make the root read-only")
+		       : RUNTIME_OK;
+}
+
+static enum runtime_status prepare_copy(struct mounts *m, const struct policy_plan *plan,
+					const struct mounts_ids *ids, struct runtime_error *e)
+{
+	uint64_t bytes = 0, most = plan->limits.memory ? plan->limits.memory : COPY_BYTES;
+	AUTO(closep) int source = -1, folder = -1;
+	enum runtime_status s = source_open(plan->rootfs, &source, e);
+
+	if (s != RUNTIME_OK)
+		return s;
+	folder = openat(source, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (folder < 0)
+		return fail(e, plan->rootfs, "cannot open the root file system");
+	s = rootfs_size(folder, &bytes, e);
+	if (s == RUNTIME_OK && bytes > most)
+		s = runtime_fail(e, RUNTIME_REFUSED, plan->rootfs,
+				 "raise resources.memory, or name a smaller folder",
+				 "a copy takes %llu bytes, and %llu are allowed",
+				 (unsigned long long)bytes, (unsigned long long)most);
+	return s == RUNTIME_OK ? fill_copy(m, folder, bytes + COPY_SLACK, ids, e) : s;
+}
+
 static enum runtime_status prepare_rootfs(struct mounts *m, const struct policy_plan *plan,
 					  const struct mounts_ids *ids, struct runtime_error *e)
 {
@@ -342,10 +388,10 @@ static enum runtime_status add_tmpfs(struct mounts *m, const struct mounts_ids *
 {
 	int fd;
 
-	if (m->n_tmpfs == MOUNTS_TMPFS)
+	if (m->n_tmpfs == MOUNTS_TMPFS - 1)
 		return runtime_fail(e, RUNTIME_REFUSED, target, "name fewer",
 				    "a sandbox has at most %u tmpfs mounts of its own",
-				    MOUNTS_TMPFS - 1);
+				    MOUNTS_TMPFS - 2);
 	fd = make_tmpfs(ids, bytes, mode, attr, &m->noswap);
 	if (fd < 0)
 		return fail(e, target, "cannot make a tmpfs");
@@ -380,6 +426,19 @@ static enum runtime_status prepare_mounts(struct mounts *m, const struct policy_
 	return s;
 }
 
+static enum runtime_status prepare_keys(struct mounts *m, struct runtime_error *e)
+{
+	const char *options[] = { "mode", "755", NULL };
+	int fd = make_fs("ramfs", options, DATA, NULL);
+
+	if (fd < 0)
+		return fail(e, POLICY_CREDENTIALS, "cannot make a ramfs for the keys");
+	m->tmpfs[m->n_tmpfs] = fd;
+	m->tmpfs_target[m->n_tmpfs++] = POLICY_CREDENTIALS;
+	m->keys = true;
+	return RUNTIME_OK;
+}
+
 void mounts_init(struct mounts *m)
 {
 	memset(m, 0, sizeof(*m));
@@ -405,14 +464,17 @@ enum runtime_status mounts_prepare(const struct policy_plan *plan, const struct 
 	enum runtime_status s;
 
 	mounts_init(&m);
-	s = plan->rootfs[0] ? prepare_rootfs(&m, plan, ids, reterr)
-			    : prepare_host_view(&m, ids, reterr);
+	s = plan->rootfs_copy ? prepare_copy(&m, plan, ids, reterr)
+	    : plan->rootfs[0] ? prepare_rootfs(&m, plan, ids, reterr)
+			      : prepare_host_view(&m, ids, reterr);
 	if (s == RUNTIME_OK)
 		s = prepare_devices(&m, reterr);
 	if (s == RUNTIME_OK)
 		s = add_tmpfs(&m, ids, "/tmp", plan->limits.tmpfs, 0755, DATA, reterr);
 	if (s == RUNTIME_OK)
 		s = prepare_mounts(&m, plan, ids, reterr);
+	if (s == RUNTIME_OK && plan->n_keys)
+		s = prepare_keys(&m, reterr);
 	if (s == RUNTIME_OK)
 		*ret = m;
 	else
@@ -739,13 +801,26 @@ static enum runtime_status mount_memory(int root, const struct policy_plan *plan
 		if (fds[i] >= 0)
 			close(fds[i]);
 	}
-	for (size_t i = 1; i < m->n_tmpfs && s == RUNTIME_OK; i++) {
+	for (size_t i = 1; i < m->n_tmpfs - m->keys && s == RUNTIME_OK; i++) {
 		if (attach_making(m->tmpfs[i], root, m->tmpfs_target[i], false) < 0)
 			s = fail_target(e, m->tmpfs_target[i]);
 		else if (fchownat(m->tmpfs[i], "", plan->process.uid, plan->process.gid,
 				  AT_EMPTY_PATH) < 0)
 			s = fail(e, m->tmpfs_target[i], "cannot give it to the workload");
 	}
+	return s;
+}
+
+/* The workload reads its keys; only a descriptor from outside writes them. */
+static enum runtime_status show_keys(int root, const struct mounts *m, struct runtime_error *e)
+{
+	int view = clone_tree(m->tmpfs[m->n_tmpfs - 1], "", DATA | MOUNT_ATTR_RDONLY, false);
+	enum runtime_status s = RUNTIME_OK;
+
+	if (view < 0 || attach_making(view, root, POLICY_CREDENTIALS, false) < 0)
+		s = fail_target(e, POLICY_CREDENTIALS);
+	if (view >= 0)
+		close(view);
 	return s;
 }
 
@@ -891,6 +966,9 @@ enum runtime_status mounts_enter(const struct policy_plan *plan, const struct mo
 	 * root's /dev it leaves with the old root, and its descriptor keeps the memory. */
 	if (move_mount(m->tmpfs[0], "", AT_FDCWD, "/dev", MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return fail(reterr, "/dev", "cannot attach the memory file system");
+	if (m->keys && move_mount(m->tmpfs[m->n_tmpfs - 1], "", AT_FDCWD, "/proc",
+				  MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return fail(reterr, "/proc", "cannot attach the keys' ramfs");
 	if (move_mount(root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return fail(reterr, "/", "cannot attach the new root");
 	if (fchdir(root) < 0)
@@ -909,6 +987,8 @@ enum runtime_status mounts_enter(const struct policy_plan *plan, const struct mo
 		s = mount_proc(root, reterr);
 	if (s == RUNTIME_OK)
 		s = mount_memory(root, plan, m, reterr);
+	if (s == RUNTIME_OK && m->keys)
+		s = show_keys(root, m, reterr);
 	for (size_t i = 0; i < m->n_views && s == RUNTIME_OK; i++)
 		if (attach_making(m->views[i].fd, root, m->views[i].target, m->views[i].file) <
 		    0)
@@ -944,6 +1024,8 @@ bool mounts_expected(const struct policy_plan *plan, const char *path)
 	for (size_t i = 0; i < N_DEVICES; i++)
 		if (strcmp(path, devices[i]) == 0)
 			return true;
+	if (plan->n_keys && strcmp(path, POLICY_CREDENTIALS) == 0)
+		return true;
 	for (size_t i = 0; i < plan->n_mounts; i++)
 		if (at_or_below(path, plan->mounts[i].target))
 			return true;

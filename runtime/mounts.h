@@ -13,13 +13,17 @@
  * ssl/certs and ssl/openssl.cnf. Nothing else is the host's. Both views get /dev of six
  * nodes and an own devpts, /proc with process folders only, and one size-limited tmpfs
  * whose folders are /tmp, /run, /dev/shm and the home. Everything but those is read-only.
+ *
+ * A session with keys has a ramfs more, which no kernel ever swaps: inside it is a read-only
+ * view at POLICY_CREDENTIALS, outside whoever holds its descriptor writes the keys there.
  */
 #pragma once
 
+#include "attest/tree_digest.h"
 #include "policy/policy.h"
 #include "runtime/runtime.h"
 
-#define MOUNTS_TMPFS 5 /* the session's own and at most four of the policy */
+#define MOUNTS_TMPFS 6 /* the session's own, at most four of the policy, the keys' */
 #define MOUNTS_VIEWS 48
 
 /* host ids that the sandbox's ids start at */
@@ -41,6 +45,9 @@ struct mounts {
 	const char *tmpfs_target[MOUNTS_TMPFS];
 	uint64_t tmpfs_attr[MOUNTS_TMPFS];
 	size_t n_tmpfs;
+	bool keys;     /* the last of them is the keys' ramfs */
+	bool measured; /* the root is the session's own copy, and `digest` is of it */
+	uint8_t digest[TREE_DIGEST];
 	bool noswap; /* all of tmpfs were made so */
 	struct mounts_view views[MOUNTS_VIEWS];
 	size_t n_views;

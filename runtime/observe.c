@@ -212,6 +212,11 @@ static void read_history(const struct journal *j, struct observed *o)
 		o->attested |= j->states[i].event == EV_AFFIRMED;
 		o->ran |= j->states[i].state == SESSION_RUNNING;
 	}
+	for (const char *name = o->attested ? journal_fact(j, "keys") : NULL; name;) {
+		o->keys++;
+		name = strchr(name, ' ');
+		name += name != NULL;
+	}
 	if (observe_ended(o) && !o->note[0])
 		snprintf(o->note, sizeof(o->note), "%s", j->states[j->n_states - 1].why);
 }

@@ -51,6 +51,7 @@ struct observed {
 	struct journal_begin begin; /* zero where the journal cannot be read */
 	unsigned held;              /* descriptors at the clerk */
 	bool attested;              /* the journal has the key service's yes */
+	unsigned keys;              /* that it got */
 	bool ran;                   /* it was RUNNING once: before, no code of the tenant ran */
 	char assurance[2][16];      /* "held" and "kernel" group, "-" before there is one */
 	enum session_state shown;

@@ -185,8 +185,8 @@ static enum runtime_status check_namespaces(int proc, uint64_t wanted,
 	return RUNTIME_OK;
 }
 
-/* Nothing but 0, 1 and 2 may be open in the new program. */
-static enum runtime_status check_files(int proc, struct runtime_error *e)
+/* Nothing but 0, 1, 2 and `extra` more may be open in the new program. */
+static enum runtime_status check_files(int proc, unsigned extra, struct runtime_error *e)
 {
 	int fd = openat(proc, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -199,7 +199,8 @@ static enum runtime_status check_files(int proc, struct runtime_error *e)
 		return unreadable(e, "/proc/PID/fd");
 	}
 	while ((entry = readdir(d)) && s == RUNTIME_OK)
-		if (entry->d_name[0] != '.' && strtol(entry->d_name, NULL, 10) > 2)
+		if (entry->d_name[0] != '.' && strtol(entry->d_name, NULL, 10) > 2 &&
+		    extra-- == 0)
 			s = differs(e, "open descriptors", entry->d_name);
 	closedir(d);
 	return s;
@@ -463,9 +464,21 @@ enum runtime_status readback_workload(pid_t pid, const struct launcher_spec *spe
 	if (s == RUNTIME_OK)
 		s = check_namespaces(proc, spec->plan->namespaces, here, reterr);
 	if (s == RUNTIME_OK)
-		s = check_files(proc, reterr);
+		s = check_files(proc, spec->with_agent, reterr);
 	if (s == RUNTIME_OK)
 		s = check_folder(proc, spec->plan->process.cwd, reterr);
+	close(proc);
+	return s;
+}
+
+enum runtime_status readback_again(pid_t pid, unsigned extra, struct runtime_error *reterr)
+{
+	int proc = open_process(pid);
+	enum runtime_status s;
+
+	if (proc < 0)
+		return unreadable(reterr, "the workload's process");
+	s = check_files(proc, extra, reterr);
 	close(proc);
 	return s;
 }

@@ -36,3 +36,6 @@ readback_here(struct readback_host *ret, struct runtime_error *reterr);
 __attribute__((warn_unused_result)) enum runtime_status
 readback_workload(pid_t pid, const struct launcher_spec *spec, const struct readback_host *here,
 		  struct runtime_error *reterr);
+/* At the exec that ends the agent: of what an exec can leave, open files. */
+__attribute__((warn_unused_result)) enum runtime_status
+readback_again(pid_t pid, unsigned extra, struct runtime_error *reterr);

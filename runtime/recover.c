@@ -174,14 +174,6 @@ static enum runtime_status remove_cgroups(struct work *w)
 
 /* ---- what is left of its memory --------------------------------------------------- */
 
-static bool ran(const struct journal *j)
-{
-	for (size_t i = 0; i < j->n_states; i++)
-		if (j->states[i].state == SESSION_RUNNING)
-			return true;
-	return false;
-}
-
 /* What its keeper wrote before it died, or else that it wrote nothing. */
 static void keep_line(struct receipt *r, const struct journal *j, enum place p)
 {
@@ -238,7 +230,7 @@ static bool scrub(struct work *w, struct receipt *r, bool old)
 	const struct journal_begin *b = &w->journal->begin;
 	bool wiped = true;
 
-	scrubbing_begin(r, b->held, b->kernel, ran(w->journal));
+	scrubbing_begin(r, b->held, b->kernel, journal_begun(w->journal));
 	if (r->ran) {
 		keep_line(r, w->journal, PLACE_ANONYMOUS);
 		keep_line(r, w->journal, PLACE_SHARED);

@@ -19,6 +19,7 @@ enum runtime_status tracer_seize(struct tracer *t, pid_t init, struct runtime_er
 				    "cannot trace the sandbox's first process: %s",
 				    strerror(errno));
 	t->init = init;
+	t->hold = true;
 	return RUNTIME_OK;
 }
 
@@ -84,12 +85,11 @@ static void stopped(struct tracer *t, pid_t pid, int status)
 		forked(t, pid);
 		break;
 	case PTRACE_EVENT_EXEC:
-		if (pid == t->workload && !t->resumed) {
-			t->exec_stop = true;
-			break;
-		}
 		execed(t, pid);
-		go_on(pid, 0);
+		if (pid == t->workload && t->hold)
+			t->exec_stop = true;
+		else
+			go_on(pid, 0);
 		break;
 	case PTRACE_EVENT_EXIT:
 		if (pid == t->workload) {
@@ -148,13 +148,14 @@ bool tracer_standing(struct tracer *t)
 	return stands && t->exec_stop && !t->workload_gone;
 }
 
-void tracer_resume(struct tracer *t)
+void tracer_resume(struct tracer *t, bool hold)
 {
-	t->resumed = true;
+	t->hold = hold;
 	/* One that was killed meanwhile stands at its exit, and must not pass there unseen. */
 	tracer_pump(t);
 	if (t->exec_stop)
 		go_on(t->workload, 0);
+	t->exec_stop = false;
 }
 
 bool tracer_empty(const struct tracer *t)

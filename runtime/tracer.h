@@ -14,9 +14,9 @@
 struct tracer {
 	pid_t init;     /* first process of the sandbox; 0 once it is gone */
 	pid_t workload; /* the process that becomes the workload; 0 until it was forked */
-	bool workload_gone, exec_stop; /* exec_stop: it stands at its first exec, unresumed */
-	bool workload_leaving;         /* it has been at its exit stop */
-	bool resumed;                  /* the workload was; its later execs are others' */
+	bool workload_gone, exec_stop;    /* exec_stop: it stands at an exec, unresumed */
+	bool workload_leaving;            /* it has been at its exit stop */
+	bool hold;                        /* its next exec is left standing */
 	int workload_status, init_status; /* wait statuses, once gone */
 	/* Called at each task's exit stop, before the kernel frees its memory. */
 	void (*exit_stop)(pid_t pid, void *arg);
@@ -34,11 +34,11 @@ __attribute__((warn_unused_result)) enum runtime_status
 tracer_seize(struct tracer *t, pid_t init, struct runtime_error *reterr);
 
 /* Handles the stops and deaths that are there now; never blocks. The first exec of the
- * workload is left standing until tracer_resume(). Call on SIGCHLD. True: there may be more,
+ * workload is left standing until tracer_resume(), and with `hold` there the next one. Call on SIGCHLD. True: there may be more,
  * call again soon; a sandbox that stops as fast as it can must not hold its keeper. */
 bool tracer_pump(struct tracer *t);
 /* Is the workload still at its exec stop? Asked once, right before it is told to run. */
 bool tracer_standing(struct tracer *t);
-void tracer_resume(struct tracer *t);
+void tracer_resume(struct tracer *t, bool hold);
 /* True when no task of the sandbox is left (all were reaped). */
 bool tracer_empty(const struct tracer *t);

@@ -60,9 +60,10 @@ static const char *brief_note(const struct observed *o, char ret[static CLAUSE +
 
 static bool add_row(struct table *t, const struct observed *o)
 {
-	char id[SHORT_ID + 1], assurance[40], age[VERB_TIME] = "-", note[CLAUSE + 4];
+	char id[SHORT_ID + 1], assurance[40], keys[12], age[VERB_TIME] = "-", note[CLAUSE + 4];
 
 	snprintf(id, sizeof(id), "%.*s", SHORT_ID, o->hex);
+	snprintf(keys, sizeof(keys), "%u", o->keys);
 	snprintf(assurance, sizeof(assurance), "%s/%s", o->assurance[0], o->assurance[1]);
 	if (readable(o))
 		verb_age(age_seconds(o), age);
@@ -74,7 +75,7 @@ static bool add_row(struct table *t, const struct observed *o)
 		verb_class(o->begin.class),
 		session_state_str(o->shown),
 		o->attested ? "yes" : "-",
-		"0", /* no key service yet, so no keys */
+		keys,
 		assurance,
 		age,
 		brief_note(o, note),
@@ -127,7 +128,7 @@ json_t *verb_session_json(const struct observed *o)
 		{ "journal_state",
 		  known ? json_string(session_state_str(o->facts.state)) : json_null() },
 		{ "attested", json_boolean(o->attested) },
-		{ "keys", json_integer(0) },
+		{ "keys", json_integer(o->keys) },
 		{ "assurance",
 		  json_pack("{s:s, s:s}", "held", o->assurance[0], "kernel", o->assurance[1]) },
 		{ "created",

@@ -40,6 +40,7 @@ static const struct wire_rule {
 	[WIRE_OVER]       = { "OVER",       0, 0, true,  false, 0, 0,                      0, 0 },
 	[WIRE_DROP]       = { "DROP",       0, 0, true,  false, 0, 0,                      0, 0 },
 	[WIRE_RECORD]     = { "RECORD",     0, 0, true,  false, 1, WIRE_RECORDS - 1,       0, 0 },
+	[WIRE_TOKEN]      = { "TOKEN",      0, 0, true,  true,  0, 0,                      0, 0 },
 	[WIRE_FILTER_PUT] = { "FILTER_PUT", 1, 1, false, false, INT64_MIN, INT64_MAX,      0, 0 },
 	[WIRE_FILTER_GET] = { "FILTER_GET", 0, 0, false, false, INT64_MIN, INT64_MAX,      0, 0 },
 	[WIRE_HELD]       = { "HELD",       1, 1, false, false, 0, WIRE_SLOTS - 1,         0, 0 },
@@ -179,7 +180,8 @@ enum runtime_status wire_receive(int sock, struct wire_message *ret, bool *ret_c
 	struct msghdr msg = { .msg_iov = &iov,
 			      .msg_iovlen = 1,
 			      .msg_control = control.bytes,
-			      .msg_controllen = sizeof(control.bytes) };
+			      /* Not all of it: its padding would have room for one more. */
+			      .msg_controllen = CMSG_LEN(WIRE_FDS * sizeof(int)) };
 	struct wire_message came = { 0 }, m;
 	enum runtime_status s;
 	ssize_t n;

@@ -12,7 +12,7 @@
 
 #define WIRE_TEXT 480u
 #define WIRE_BYTES (4 + 4 + 16 + 8 + 8 + WIRE_TEXT)
-#define WIRE_FDS 8
+#define WIRE_FDS 9
 
 enum wire_type {
 	/* to a keeper, on its control pair (START, first) or its socket RUN/ID.sock */
@@ -34,6 +34,8 @@ enum wire_type {
 	WIRE_DROP,       /* id: everything is dropped */
 	WIRE_RECORD,     /* id, a = enum wire_record: what the session's journal says goes into
 			    the audit log, durably; OK with a = index of the first entry */
+	WIRE_TOKEN,      /* id, text = report_data as hexadecimal digits: HELD with a sealed
+			    memfd that holds the session's evidence, or NO */
 	WIRE_FILTER_PUT, /* a = hash; fd: sealed memfd, runtime/clerk.h has its layout */
 	WIRE_FILTER_GET, /* a = hash: HELD with the memfd, or NO */
 	/* answers */

@@ -101,7 +101,7 @@ static _Noreturn void workload(const struct policy_plan *plan, const struct moun
 	check(confine_identity(p->uid, p->gid, p->groups, p->n_groups, p->caps, true, &r, &e),
 	      &e);
 	inside[IDENTITY] = lap(&at);
-	check(confine_files(plan, m->tmpfs[0], &r, &e), &e);
+	check(confine_files(plan, m->tmpfs[0], -1, &r, &e), &e);
 	inside[LANDLOCK] = lap(&at);
 	if (close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0 || confine_calls(plan) != 0)
 		die("seccomp");

@@ -1,5 +1,7 @@
 /* tests/fuzz/fuzz_policy.c - a text that is a policy makes a plan, and the plan survives
- * its own bytes; a text that is none is said to be none. */
+ * its own bytes, and its attestation block can be read again; a text that is none is said to
+ * be none. */
+#include "policy/attestation.h"
 #include "tests/policy/sample.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -23,6 +25,17 @@ static bool names_a_file(const uint8_t *data, size_t size)
 	       occurrences(data, size, "profile: default");
 }
 
+/* The key service has nothing but the plan's text of it. */
+static void read_again(const char *text)
+{
+	struct policy_attestation *a = NULL;
+
+	if (text[0] &&
+	    policy_attestation_parse("plan", text, strlen(text), &a, NULL) != POLICY_OK)
+		abort();
+	policy_attestation_free(a);
+}
+
 static void judge(const struct policy *p)
 {
 	static char word[] = "ls";
@@ -39,6 +52,7 @@ static void judge(const struct policy *p)
 	if (s != POLICY_OK || policy_plan_encode(plan, &bytes, &len) != POLICY_OK ||
 	    policy_plan_decode(bytes, len, &again, NULL) != POLICY_OK)
 		abort();
+	read_again(again->attestation);
 	free(bytes);
 	policy_plan_free(plan);
 	policy_plan_free(again);

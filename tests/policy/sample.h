@@ -52,7 +52,7 @@ static const char sample_policy[] =
 	"attestation:\n"
 	"  # kept as it is\n"
 	"  classes: [sandbox]\n"
-	"  measurement: [ \"ab\" ]\n"
+	"  workload: [ \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\" ]\n"
 	"\n"
 	"audit: { witness: required }\n";
 

@@ -215,13 +215,15 @@ static void attestation_is_kept_as_written(void **state)
 	static const struct {
 		const char *text, *wanted;
 	} cases[] = {
-		{ "attestation:\n  a:\n    - b  # why\n    # \xc3\xa4\n    - c\n\n# end\n"
+		{ "attestation:\n  classes:\n    - sandbox  # why\n    # \xc3\xa4\n    - "
+		  "tdx\n\n# end\n"
 		  "audit: { witness: required }\n",
-		  "  a:\n    - b  # why\n    # \xc3\xa4\n    - c" },
-		{ "# \xc3\xa4\xc3\xb6\nattestation:   { a: [b,\n  c] }  # why\n",
-		  "{ a: [b,\n  c] }" },
-		{ "attestation:\r\n  a: \"b\"\r\n", "  a: \"b\"" },
-		{ "attestation:\n  a: |\n    b\n    c\naudit: {}\n", "  a: |\n    b\n    c" },
+		  "  classes:\n    - sandbox  # why\n    # \xc3\xa4\n    - tdx" },
+		{ "# \xc3\xa4\xc3\xb6\nattestation:   { classes: [sandbox,\n  tdx] }  # why\n",
+		  "{ classes: [sandbox,\n  tdx] }" },
+		{ "attestation:\r\n  classes: [\"sandbox\"]\r\n", "  classes: [\"sandbox\"]" },
+		{ "attestation:\n  classes:\n    - >-\n      sandbox\naudit: {}\n",
+		  "  classes:\n    - >-\n      sandbox" },
 	};
 
 	(void)state;
@@ -269,6 +271,8 @@ static void explains_what_matters(void **state)
 	text = text_of(policy_plan_explain, plan);
 	assert_non_null(strstr(text, "This policy allows in addition: ptrace"));
 	assert_non_null(strstr(text, "out to 10.0.0.0/8, tcp ports 443 to 443"));
+	assert_non_null(strstr(text, "workload_digest is 0123456789abcdef"));
+	assert_non_null(strstr(text, "A key service does not store this: no reference values"));
 	assert_non_null(strstr(text, "Denied: "));
 	assert_null(strstr(text, "Denied: ptrace")); /* allowed by this policy */
 	assert_null(strstr(text, "DANGEROUS"));

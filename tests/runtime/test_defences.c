@@ -341,7 +341,7 @@ static _Noreturn void workload(const struct sandbox *s, const char *attempt)
 					       s->plan->process.n_rlimits, false, &r, &e));
 	give_up_ids(s);
 	if (!(s->without & LANDLOCK))
-		STEP("landlock", confine_files(s->plan, s->mounts.tmpfs[0], &r, &e));
+		STEP("landlock", confine_files(s->plan, s->mounts.tmpfs[0], -1, &r, &e));
 	step((s->without & FOLDER ? fchdir(5) : chdir("/")) == 0, "chdir", NULL);
 	/* Those of the harness go in any case: only the caller's are in question. */
 	for (int fd = 3; fd < 4096; fd++)

@@ -626,7 +626,7 @@ static void run(struct stage *s, const char *act)
 	assert_int_equal(reaper_start(&s->reaper, &s->tracer, NULL, 0, &e), RUNTIME_OK);
 	s->at_exit = s->tracer.exit_stop;
 	s->tracer.exit_stop = watched_exit;
-	tracer_resume(&s->tracer);
+	tracer_resume(&s->tracer, false);
 	while (!tracer_empty(&s->tracer))
 		pump(s);
 	for (size_t i = 0; i < s->reaper.shared.n; i++)

@@ -153,8 +153,8 @@ static int need_tmpfs(void)
 	return mount;
 }
 
-/* Memory of a workload that a kill freed is worth nothing; what had not begun to run left
- * none. The first answer is the state that it ends in for ever. */
+/* Memory of a workload, or of an agent with keys, that a kill freed is worth nothing; what
+ * had not begun to run left none. The first answer is the state that it ends in for ever. */
 static void the_minima_decide_how_a_session_that_was_held_ends(void **state)
 {
 	static const uint32_t minima[] = { POLICY_HELD_NONE, POLICY_HELD_WIPED };
@@ -167,7 +167,7 @@ static void the_minima_decide_how_a_session_that_was_held_ends(void **state)
 		struct said said;
 
 		b.held = minima[i % 2];
-		if (s >= SESSION_RUNNING && b.held != POLICY_HELD_NONE)
+		if (s >= SESSION_ATTESTING && b.held != POLICY_HELD_NONE)
 			want = SESSION_QUARANTINED;
 		write_journal(f, &b, s, NULL, 0);
 		start_clerk(f, b.id, WIRE_SLOT_TMPFS, mount);

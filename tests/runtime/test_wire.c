@@ -30,6 +30,7 @@ static const struct wire_message good[] = {
 	{ .type = WIRE_OVER, .id = { 1 } },
 	{ .type = WIRE_DROP, .id = { 1 } },
 	{ .type = WIRE_RECORD, .id = { 1 }, .a = WIRE_RECORD_END },
+	{ .type = WIRE_TOKEN, .id = { 1 }, .text = "00ff" },
 	{ .type = WIRE_FILTER_PUT, .a = INT64_MIN, .n_fds = 1 },
 	{ .type = WIRE_FILTER_GET, .a = INT64_MAX },
 	{ .type = WIRE_HELD, .id = { 1 }, .a = WIRE_SLOT_RING, .n_fds = 1 },
