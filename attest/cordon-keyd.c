@@ -79,7 +79,7 @@ static enum attest_status resolve(const struct keyd_options *o, struct addrinfo 
 
 static bool name_of(int sock, char *ret, size_t size)
 {
-	struct sockaddr_storage at;
+	struct sockaddr_storage at = { .ss_family = AF_UNSPEC };
 	socklen_t len = sizeof(at);
 	char host[256], port[16];
 
@@ -167,12 +167,20 @@ _Noreturn static void leave(enum attest_status s, const struct attest_error *e)
 	_exit(attest_exit(s));
 }
 
+/* What is the store's alone. */
+static void forget_store(struct service *v)
+{
+	close_fd(&v->dir);
+	close_fd(&v->signals);
+}
+
 _Noreturn static void be_zygote(struct service *v, const struct ends *ends)
 {
 	struct attest_error e = { .what = "" };
 	struct endorsements *en = NULL;
 	enum attest_status s = endorsements_new(&en, &e);
 
+	forget_store(v);
 	close_fd(&v->listener);
 	if (s == ATTEST_OK)
 		s = endorsements_load(en, ENDORSEMENT_ANCHOR, v->options.anchors, &e);
@@ -203,6 +211,7 @@ _Noreturn static void be_front(struct service *v, const struct ends *ends)
 	};
 	struct attest_error e = { .what = "" };
 
+	forget_store(v);
 	close_fd(&v->zygote.sock);
 	leave(keyd_front_run(&front, &e), &e);
 }

@@ -197,7 +197,7 @@ bool front_send(struct front *f)
 	bool sent = keyd_send(f->given->store, f->out, NULL) == ATTEST_OK;
 
 	if (!sent)
-		question_of(f, f->out->m.ticket)->open = false;
+		f->questions[f->out->m.ticket % FRONT_QUESTIONS].open = false;
 	keyd_wire_clear(f->out);
 	return sent;
 }
