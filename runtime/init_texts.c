@@ -87,6 +87,7 @@ char *init_policy_text(const struct init *i, const uint8_t ca[static INIT_DIGEST
 	fprintf(to, "    service: https://localhost:%u\n", i->port);
 	fprintf(to, "    service_ca: sha256:%s\n", hex);
 	fputs("scrub: { held: wiped, kernel: none }\n"
+	      "audit: { witness: optional }\n"
 	      "attestation:\n"
 	      "  classes: [sandbox]\n"
 	      "  # development-anchor: the host's key is certified by the anchor beside this\n"
@@ -100,8 +101,7 @@ char *init_policy_text(const struct init *i, const uint8_t ca[static INIT_DIGEST
 	fputs("  # To be filled in: the reference values. Without them a key service does not\n"
 	      "  # store this policy. Run\n"
 	      "  #   cordon measure --policy THIS-FILE\n"
-	      "  # on a host that you trust, and put the lines that it prints here.\n"
-	      "audit: { witness: optional }\n",
+	      "  # on a host that you trust, and put the lines that it prints here.\n",
 	      to);
 	return finish(to, &text);
 }
