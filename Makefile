@@ -176,7 +176,7 @@ $(O)/tests/bench/%: $(O)/tests/bench/%.o $(ARCHIVES)
 	$(Q)$(CC) $(LINK.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(TEST_LIBS)
 # What is measured as a whole process is linked as a keeper is.
 $(addprefix $(O)/tests/bench/,engine bare phases): $(O)/tests/bench/%: $(O)/tests/bench/%.o $(ARCHIVES)
-	$(Q)$(CC) $(LINK.$(VARIANT)) $(STATIC.$(VARIANT)) $(LDFLAGS) -o $@ $^
+	$(Q)$(CC) $(LINK.$(VARIANT)) $(STATIC.$(VARIANT)) $(LDFLAGS) -o $@ $^ $(DIGEST_LIBS)
 
 # The crash tests drive the fault build.
 check: programs tests
