@@ -238,6 +238,7 @@ static enum runtime_status take_messages(struct launcher *l, const struct launch
 	enum runtime_status s = RUNTIME_OK;
 	struct inside_message m;
 	int fds[INSIDE_FDS];
+	bool dying = false;
 	size_t n;
 
 	while (s == RUNTIME_OK && l->sock >= 0 && readable(l->sock)) {
@@ -248,16 +249,17 @@ static enum runtime_status take_messages(struct launcher *l, const struct launch
 		} else if (m.kind == INSIDE_READY && !l->n_tmpfs) {
 			s = keep_built(l, spec, &m, fds, n, e);
 			pump(l);
-			/* Of one that is dying not everything can be read. */
-			if (s != RUNTIME_OK && l->tracer.workload_leaving)
-				s = killed_first(e);
+			/* Of one that is dying not everything can be read; why it does, it may
+			 * have said. */
+			dying = s != RUNTIME_OK && l->tracer.workload_leaving;
+			s = dying ? RUNTIME_OK : s;
 		} else {
 			l->exit_code = m.exit_code;
 			*e = m.error;
 			s = m.exit_code == EXIT_REFUSED ? RUNTIME_SYSTEM : RUNTIME_REFUSED;
 		}
 	}
-	return s;
+	return s == RUNTIME_OK && dying ? killed_first(e) : s;
 }
 
 /* Until the workload stands at its exec, its READY taken. */

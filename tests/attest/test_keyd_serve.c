@@ -623,7 +623,11 @@ static void other_users_are_sent_away(void **state)
 		skip();
 	}
 	assert_int_equal(chmod(keyd_top, 0711), 0);
-	for (int i = 0; i < 3; i++) {
+	if (command_as(65534, "list", NULL) == 126) {
+		print_message("skipped: others cannot enter the folder of this tree\n");
+		skip();
+	}
+	for (int i = 0; i < 2; i++) {
 		assert_int_equal(command_as(65534, "list", NULL), 1);
 		assert_non_null(strstr(said, "none of its administrators"));
 	}
