@@ -3,14 +3,12 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/objects.h>
-#include <openssl/rand.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 
 #include "attest/anchor.h"
-
-#define SERIAL 16u /* random bytes: RFC 5280, section 4.1.2.2, allows 20 */
+#include "attest/certificate.h"
 
 bool anchor_is_host_id(const char *s)
 {
@@ -37,27 +35,6 @@ bool anchor_is_development(X509 *certificate)
 }
 
 /* ---- parts of a certificate ------------------------------------------------------ */
-
-static bool set_serial(X509 *c)
-{
-	uint8_t bytes[SERIAL];
-	BIGNUM *number;
-	bool ok;
-
-	if (RAND_bytes(bytes, sizeof(bytes)) != 1)
-		return false;
-	bytes[0] = (uint8_t)((bytes[0] & 0x7f) | 0x40); /* positive, and always as long */
-	number = BN_bin2bn(bytes, sizeof(bytes), NULL);
-	ok = number && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(c));
-	BN_free(number);
-	return ok;
-}
-
-static bool set_name(X509 *c, const char *name)
-{
-	return X509_NAME_add_entry_by_txt(X509_get_subject_name(c), "CN", MBSTRING_UTF8,
-					  (const unsigned char *)name, -1, -1, 0) == 1;
-}
 
 static bool set_validity(X509 *c, struct anchor_span valid)
 {
@@ -100,8 +77,9 @@ static X509 *new_certificate(EVP_PKEY *key, const char *name, struct anchor_span
 {
 	X509 *c = X509_new();
 
-	if (c && X509_set_version(c, X509_VERSION_3) == 1 && set_serial(c) &&
-	    set_name(c, name) && set_validity(c, valid) && X509_set_pubkey(c, key) == 1)
+	if (c && X509_set_version(c, X509_VERSION_3) == 1 && certificate_set_serial(c) &&
+	    certificate_set_name(c, name) && set_validity(c, valid) &&
+	    X509_set_pubkey(c, key) == 1)
 		return c;
 	X509_free(c);
 	return NULL;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/mount.h>
 #include <sha2.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -68,16 +67,6 @@ static enum attest_status measure_root(const struct policy_plan *plan,
 	return s;
 }
 
-/* Whether all that can be executed is in the root: what is mounted over it may change. */
-static bool runs_root_alone(const struct policy_plan *plan)
-{
-	for (size_t i = 0; i < plan->n_mounts; i++)
-		if (plan->mounts[i].kind == POLICY_MOUNT_BIND &&
-		    !(plan->mounts[i].attr & MOUNT_ATTR_NOEXEC))
-			return false;
-	return true;
-}
-
 static enum attest_status measure_workload(const struct policy_plan *plan, struct measures *m,
 					   struct attest_error *e)
 {
@@ -89,7 +78,7 @@ static enum attest_status measure_workload(const struct policy_plan *plan, struc
 		return attest_fail(e, ATTEST_REFUSED, m->program.inside,
 				   "name one that is in workload.rootfs",
 				   "the program is not in the root that is measured");
-	if (!plan->rootfs_copy || !runs_root_alone(plan)) {
+	if (!policy_plan_runs_copy_alone(plan)) {
 		m->coverage = SANDBOX_BINARY;
 		return measure_file(m->program.host, m->workload, e);
 	}

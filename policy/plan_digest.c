@@ -1,7 +1,8 @@
-/* policy/plan_digest.c - what is attested of a plan. Linked into static programs: libc and
- * libmd only. */
+/* policy/plan_digest.c - what is attested of a plan, and how much of its workload.
+ * Linked into static programs: libc and libmd only. */
 #include "policy/policy.h"
 
+#include <linux/mount.h>
 #include <sha2.h>
 #include <stdlib.h>
 
@@ -29,4 +30,13 @@ enum policy_status policy_plan_digest(const struct policy_plan *plan,
 	SHA256Final(ret, &sha);
 	free(bytes);
 	return POLICY_OK;
+}
+
+bool policy_plan_runs_copy_alone(const struct policy_plan *plan)
+{
+	for (size_t i = 0; i < plan->n_mounts; i++)
+		if (plan->mounts[i].kind == POLICY_MOUNT_BIND &&
+		    !(plan->mounts[i].attr & MOUNT_ATTR_NOEXEC))
+			return false;
+	return plan->rootfs_copy;
 }

@@ -256,6 +256,10 @@ void policy_plan_free(struct policy_plan *plan);
 __attribute__((warn_unused_result)) enum policy_status
 policy_plan_digest(const struct policy_plan *plan, uint8_t ret[static POLICY_DIGEST]);
 
+/* All that can be executed is in the session's own copy of the root: no mount brings code
+ * that is the host's to change. */
+bool policy_plan_runs_copy_alone(const struct policy_plan *plan);
+
 /* Stable text: one `key: value` a line, fixed order, values escaped. */
 void policy_plan_print(FILE *to, const struct policy_plan *plan);
 /* What the plan means, in sentences. */

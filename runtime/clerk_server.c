@@ -437,11 +437,10 @@ static void loop(struct clerk *c, int64_t idle_ms)
  * never half received. */
 static bool set_limits(struct clerk *c)
 {
-	const struct rlimit none = { 0, 0 };
 	struct rlimit files;
 	size_t n;
 
-	if (setrlimit(RLIMIT_CORE, &none) != 0 || getrlimit(RLIMIT_NOFILE, &files) != 0)
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
 		return false;
 	files.rlim_cur = files.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &files) != 0)

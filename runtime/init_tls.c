@@ -5,13 +5,12 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/rand.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include "attest/certificate.h"
 #include "runtime/clerk_keys.h"
 
-#define SERIAL 16u /* random bytes: RFC 5280, section 4.1.2.2, allows 20 */
 #define CA_NAME "cordon development CA, not for production"
 #define SERVER_NAME "cordon development key service"
 #define NAMES "DNS:localhost,IP:127.0.0.1,IP:::1"
@@ -52,27 +51,6 @@ static enum runtime_status crypto_failed(struct runtime_error *e)
 
 /* ---- one certificate ------------------------------------------------------------- */
 
-static bool set_serial(X509 *c)
-{
-	uint8_t bytes[SERIAL];
-	BIGNUM *number;
-	bool ok;
-
-	if (RAND_bytes(bytes, sizeof(bytes)) != 1)
-		return false;
-	bytes[0] = (uint8_t)((bytes[0] & 0x7f) | 0x40); /* positive, and always as long */
-	number = BN_bin2bn(bytes, sizeof(bytes), NULL);
-	ok = number && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(c));
-	BN_free(number);
-	return ok;
-}
-
-static bool set_name(X509 *c, const char *name)
-{
-	return X509_NAME_add_entry_by_txt(X509_get_subject_name(c), "CN", MBSTRING_UTF8,
-					  (const unsigned char *)name, -1, -1, 0) == 1;
-}
-
 static bool add_extensions(X509 *c, X509 *issuer, const struct extension *list)
 {
 	bool ok = true;
@@ -95,8 +73,9 @@ static X509 *certificate(EVP_PKEY *key, const char *name, struct anchor_span val
 {
 	X509 *c = X509_new();
 
-	if (c && X509_set_version(c, X509_VERSION_3) == 1 && set_serial(c) &&
-	    set_name(c, name) && ASN1_TIME_set(X509_getm_notBefore(c), valid.from) &&
+	if (c && X509_set_version(c, X509_VERSION_3) == 1 && certificate_set_serial(c) &&
+	    certificate_set_name(c, name) &&
+	    ASN1_TIME_set(X509_getm_notBefore(c), valid.from) &&
 	    ASN1_TIME_set(X509_getm_notAfter(c), valid.until) && X509_set_pubkey(c, key) == 1 &&
 	    X509_set_issuer_name(c, X509_get_subject_name(issuer ? issuer : c)) == 1 &&
 	    add_extensions(c, issuer ? issuer : c, list) &&

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/mount.h>
 #include <sha2.h>
 #include <signal.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 
 #include "attest/hex.h"
 #include "runtime/agent.h"
+#include "runtime/agent_service.h"
 #include "runtime/clerk_attest.h"
 
 #define ATTEST_MS (90 * 1000) /* from the agent's start to its last key */
@@ -62,16 +62,6 @@ static enum runtime_status measure_program(struct keeper *k, uint8_t *ret,
 	SHA256Final(ret, &sha);
 	k->script = first[0] == '#' && first[1] == '!';
 	return RUNTIME_OK;
-}
-
-/* Code that is the host's to change, whatever the root is. */
-static bool runs_foreign_files(const struct policy_plan *p)
-{
-	for (size_t i = 0; i < p->n_mounts; i++)
-		if (p->mounts[i].kind == POLICY_MOUNT_BIND &&
-		    !(p->mounts[i].attr & MOUNT_ATTR_NOEXEC))
-			return true;
-	return false;
 }
 
 static enum runtime_status describe(const struct keeper *k, const uint8_t *plan,
@@ -126,7 +116,7 @@ enum runtime_status keeper_measure(struct keeper *k, struct agent_job *job,
 	if (s != RUNTIME_OK)
 		return s;
 	fact_digest(k, FACT_ATTEST_PLAN, plan);
-	whole = k->launcher.measured && !runs_foreign_files(k->plan);
+	whole = k->launcher.measured && policy_plan_runs_copy_alone(k->plan);
 	fact_digest(k, FACT_ATTEST_WORKLOAD, whole ? k->launcher.digest : program);
 	keeper_fact(k, FACT_ATTEST_COVERAGE, whole ? "rootfs" : "binary");
 	digest_of(k->plan->filter.insns, 8 * k->plan->filter.n_insns, other);
@@ -162,40 +152,8 @@ static int make_file(const struct keeper *k, const char *name)
 
 /* ---- the byte proxy -------------------------------------------------------------- */
 
-struct endpoint {
-	char host[256], port[6];
-};
-
-/* https://HOST[:PORT][/PATH], as the policy's check has it; an IPv6 address stands in
- * brackets. */
-static bool parse_service(const char *url, struct endpoint *ret)
-{
-	const char *host = url + strlen("https://"), *end, *port;
-	size_t n;
-
-	if (strncmp(url, "https://", 8) != 0)
-		return false;
-	end = *host == '[' ? strchr(++host, ']') : host + strcspn(host, ":/");
-	if (!end)
-		return false;
-	n = (size_t)(end - host);
-	port = end + (*end == ']');
-	if (n == 0 || n >= sizeof(ret->host))
-		return false;
-	snprintf(ret->host, sizeof(ret->host), "%.*s", (int)n, host);
-	if (*port != ':') {
-		snprintf(ret->port, sizeof(ret->port), "443");
-		return true;
-	}
-	n = strcspn(++port, "/");
-	if (n == 0 || n >= sizeof(ret->port))
-		return false;
-	snprintf(ret->port, sizeof(ret->port), "%.*s", (int)n, port);
-	return true;
-}
-
-static _Noreturn void exec_proxy(const char *program, const struct endpoint *to, int stream,
-				 int words)
+static _Noreturn void exec_proxy(const char *program, const struct agent_service *to,
+				 int stream, int words)
 {
 	char host[sizeof(to->host)], port[sizeof(to->port)];
 	char *argv[] = { (char[]){ "cordon-proxy" }, host, port, NULL }, *env[] = { NULL };
@@ -215,13 +173,13 @@ static _Noreturn void exec_proxy(const char *program, const struct endpoint *to,
 static int start_proxy(struct keeper *k, struct runtime_error *e)
 {
 	const char *program = keeper_beside("cordon-proxy");
-	struct endpoint to;
+	struct agent_service to;
 	int stream[2] = { -1, -1 }, words[2] = { -1, -1 };
 	pid_t pid = -1;
 
-	if (!parse_service(k->plan->keys[0].service, &to)) {
+	if (!agent_service_parse(k->plan->keys[0].service, k->plan->keys[0].service_ca, &to)) {
 		(void)runtime_fail(e, RUNTIME_REFUSED, "keys[0].service", "",
-				   "not https://HOST[:PORT]");
+				   "not https://HOST[:PORT] and sha256:HEX");
 		return -1;
 	}
 	if (program && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream) == 0 &&
