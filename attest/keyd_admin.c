@@ -83,7 +83,7 @@ enum attest_status keyd_tenant_key(struct keyd_store *s, const char *tenant, boo
 
 static enum attest_status seal_value(const struct request *r, const uint8_t *value, size_t len)
 {
-	struct keyd_key_row *k = &r->s->key;
+	struct keyd_key_row *k = &r->s->key, *before = &r->s->before;
 	AUTO(guard_freep) uint8_t *kek = NULL;
 	enum attest_status status = keyd_tenant_key(r->s, k->name.tenant, true, &kek, r->e);
 
@@ -91,7 +91,11 @@ static enum attest_status seal_value(const struct request *r, const uint8_t *val
 		status = keyd_secret_seal(kek, k, value, len, r->e);
 	if (status == ATTEST_OK)
 		status = keyd_key_mark(r->s->root, k);
-	return status == ATTEST_OK ? r->s->engine->key_add(r->s->db, k, r->e) : status;
+	if (status == ATTEST_OK && before->version > 0)
+		status = keyd_key_mark(r->s->root, before);
+	if (status != ATTEST_OK)
+		return status;
+	return r->s->engine->key_add(r->s->db, before->version > 0 ? before : NULL, k, r->e);
 }
 
 static enum attest_status store_value(const struct request *r)
@@ -109,12 +113,11 @@ static enum attest_status store_value(const struct request *r)
 	return seal_value(r, random, RANDOM_KEY);
 }
 
-/* The version that a put or a rotation makes. */
+/* The version that a put or a rotation makes; s->before learns of it. */
 static enum attest_status next_version(const struct request *r, bool rotate, uint64_t *ret)
 {
 	struct keyd_store *s = r->s;
-	enum attest_status status =
-		s->engine->key_newest(s->db, &r->in->put.name, &s->key, r->e);
+	enum attest_status status = keyd_key_newest(s, &r->in->put.name, r->e);
 	bool there = status == ATTEST_OK;
 
 	if (status != ATTEST_OK && status != ATTEST_REFUSED)
@@ -129,6 +132,10 @@ static enum attest_status next_version(const struct request *r, bool rotate, uin
 		return attest_fail(r->e, ATTEST_REFUSED, r->in->put.name.tag,
 				   "rotate makes a new version", "there is that key already");
 	*ret = there ? s->key.version + 1 : 1;
+	memset(&s->before, 0, sizeof(s->before));
+	if (there)
+		s->before = s->key;
+	s->before.successor = *ret;
 	return ATTEST_OK;
 }
 

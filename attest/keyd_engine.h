@@ -44,6 +44,7 @@ struct keyd_key_row {
 	uint64_t version; /* from 1 */
 	int64_t made;
 	uint64_t uses, uses_max; /* uses_max 0: no limit */
+	uint64_t successor;      /* the version that replaced it; 0: none did */
 	uint32_t sealed_len;     /* 0: revoked, and the bytes are gone */
 	uint8_t sealed[KEYD_SEALED_MAX];
 	uint8_t mac[KEYD_MAC];
@@ -100,9 +101,10 @@ struct keyd_engine {
 					 uint8_t ret[static KEYD_WRAPPED],
 					 struct attest_error *e);
 
-	/* ATTEST_REFUSED: there is that version. */
-	enum attest_status (*key_add)(struct keyd_db *db, const struct keyd_key_row *row,
-				      struct attest_error *e);
+	/* Adds a version, and gives the one before it (NULL: there is none) its successor and
+	 * mac, at once. ATTEST_REFUSED: there is that version, or not the one before. */
+	enum attest_status (*key_add)(struct keyd_db *db, const struct keyd_key_row *before,
+				      const struct keyd_key_row *row, struct attest_error *e);
 	/* The newest version, revoked or not. */
 	enum attest_status (*key_newest)(struct keyd_db *db, const struct keyd_name *name,
 					 struct keyd_key_row *ret, struct attest_error *e);

@@ -265,6 +265,7 @@ static void row_key(struct parts *p, const struct keyd_key_row *row)
 	part_u64(p, (uint64_t)row->made);
 	part_u64(p, row->uses_max);
 	part_u64(p, row->uses);
+	part_u64(p, row->successor);
 }
 
 static void row_policy(struct parts *p, const struct keyd_policy_row *row)

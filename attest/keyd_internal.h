@@ -34,8 +34,8 @@ struct keyd_store {
 	struct keyd_wire *pack;
 	/* Of the request that is being served. */
 	struct keyd_session_row session;
-	struct keyd_stored stored; /* what session.body says */
-	struct keyd_key_row key;
+	struct keyd_stored stored;       /* what session.body says */
+	struct keyd_key_row key, before; /* and the version that it replaces */
 	struct keyd_policy_row pinned, current;
 };
 
@@ -69,6 +69,11 @@ __attribute__((warn_unused_result)) enum attest_status keyd_tenant_key(struct ke
 								       const char *tenant,
 								       bool make, uint8_t **ret,
 								       struct attest_error *e);
+
+/* The key's newest version into s->key, as it was written. ATTEST_REFUSED: there is no such
+ * key. ATTEST_MALFORMED: its row was changed, or a newer one is gone from the database. */
+__attribute__((warn_unused_result)) enum attest_status
+keyd_key_newest(struct keyd_store *s, const struct keyd_name *name, struct attest_error *e);
 
 /* Adds a datum to an entry; there is room. */
 static inline void keyd_say(struct log_entry *e, const char *name, const char *text)

@@ -70,16 +70,29 @@ static enum attest_status evaluate(struct keyd_store *s, const struct keyd_name 
 
 /* ---- count ------------------------------------------------------------------------------------ */
 
+enum attest_status keyd_key_newest(struct keyd_store *s, const struct keyd_name *name,
+				   struct attest_error *e)
+{
+	enum attest_status status = s->engine->key_newest(s->db, name, &s->key, e);
+
+	if (status == ATTEST_OK)
+		status = checked(keyd_key_check(s->root, &s->key, e));
+	if (status == ATTEST_OK && s->key.successor > 0)
+		status = attest_fail(e, ATTEST_MALFORMED, "key",
+				     "restore the database from a copy",
+				     "its version %llu is gone from the database",
+				     (unsigned long long)s->key.successor);
+	return status;
+}
+
 static enum attest_status find(struct keyd_store *s, const struct keyd_name *name,
 			       struct attest_error *e)
 {
 	struct keyd_key_row *k = &s->key;
-	enum attest_status status = s->engine->key_newest(s->db, name, k, e);
+	enum attest_status status = keyd_key_newest(s, name, e);
 
 	if (status == ATTEST_REFUSED)
 		return no(e, "there is no such key");
-	if (status == ATTEST_OK)
-		status = checked(keyd_key_check(s->root, k, e));
 	if (status != ATTEST_OK)
 		return status;
 	if (k->sealed_len == 0)

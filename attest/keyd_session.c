@@ -312,7 +312,7 @@ enum keyd_answer keyd_store_attested(struct keyd_store *s,
 		(void)attest_fail(reterr, ATTEST_REFUSED, "evidence", "", "%s", why);
 		/* Nothing is given; a log that fails changes nothing about that. */
 		(void)!log_verdict(s, verdict, why, false, NULL);
-		return KEYD_UNATTESTED;
+		return verdict ? KEYD_UNATTESTED : KEYD_FAILED; /* not judged is not refused */
 	}
 	status = admit(s, verdict, ret, reterr);
 	if (status == ATTEST_OK)

@@ -30,6 +30,7 @@ static const char schema[] =
 	" made INTEGER NOT NULL,"
 	" uses INTEGER NOT NULL CHECK (uses >= 0),"
 	" uses_max INTEGER NOT NULL CHECK (uses_max >= 0 AND (uses_max = 0 OR uses <= uses_max)),"
+	" successor INTEGER NOT NULL DEFAULT 0,"
 	" sealed BLOB NOT NULL," /* empty: revoked */
 	" mac BLOB NOT NULL,"
 	" PRIMARY KEY (tenant, type, tag, version)"
@@ -58,7 +59,7 @@ enum statement {
 	BEGIN, COMMIT, ROLLBACK,
 	SESSION_ADD, SESSION_GET, SESSION_SWAP, SESSIONS_EXPIRE,
 	TENANT_ADD, TENANT_GET,
-	KEY_ADD, KEY_NEWEST, KEY_COUNT, KEY_REVOKE, KEYS_LIST,
+	KEY_ADD, KEY_SUCCEED, KEY_NEWEST, KEY_COUNT, KEY_REVOKE, KEYS_LIST,
 	POLICY_ADD, POLICY_AT, POLICIES_LIST, GENERATION,
 	OWED_ADD, OWED_FIRST, OWED_DROP, LOG_SIZE, SET_LOG_SIZE,
 	STATEMENTS,
@@ -82,8 +83,11 @@ static const char *const sql[STATEMENTS] = {
 	[KEY_ADD] =
 		"INSERT INTO key (tenant, type, tag, version, made, uses, uses_max, sealed, mac)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+	[KEY_SUCCEED] =
+		"UPDATE key SET successor = ?5, mac = ?6"
+		" WHERE tenant = ?1 AND type = ?2 AND tag = ?3 AND version = ?4",
 	[KEY_NEWEST] =
-		"SELECT version, made, uses, uses_max, sealed, mac FROM key"
+		"SELECT version, made, uses, uses_max, successor, sealed, mac FROM key"
 		" WHERE tenant = ?1 AND type = ?2 AND tag = ?3 ORDER BY version DESC LIMIT 1",
 	[KEY_COUNT] =
 		"UPDATE key SET uses = ?5, mac = ?6"
@@ -523,8 +527,8 @@ static enum attest_status tenant_get(struct keyd_db *d, const char *tenant,
 	return s;
 }
 
-static enum attest_status key_add(struct keyd_db *d, const struct keyd_key_row *r,
-				  struct attest_error *e)
+static enum attest_status key_insert(struct keyd_db *d, const struct keyd_key_row *r,
+				     struct attest_error *e)
 {
 	struct query q = query(d, KEY_ADD);
 
@@ -536,6 +540,18 @@ static enum attest_status key_add(struct keyd_db *d, const struct keyd_key_row *
 	put_blob(&q, r->sealed, r->sealed_len);
 	put_blob(&q, r->mac, sizeof(r->mac));
 	return run_one(&q, "there is that version", e);
+}
+
+static enum attest_status key_succeed(struct keyd_db *d, const struct keyd_key_row *before,
+				      struct attest_error *e)
+{
+	struct query q = query(d, KEY_SUCCEED);
+
+	put_name(&q, &before->name);
+	put_number(&q, (int64_t)before->version);
+	put_number(&q, (int64_t)before->successor);
+	put_blob(&q, before->mac, sizeof(before->mac));
+	return run_one(&q, "the version before is gone", e);
 }
 
 static enum attest_status key_newest(struct keyd_db *d, const struct keyd_name *name,
@@ -555,6 +571,7 @@ static enum attest_status key_newest(struct keyd_db *d, const struct keyd_name *
 	ret->made = get_number(&q);
 	ret->uses = get_count(&q);
 	ret->uses_max = get_count(&q);
+	ret->successor = get_count(&q);
 	ret->sealed_len = (uint32_t)get_blob(&q, ret->sealed, 0, sizeof(ret->sealed));
 	get_blob(&q, ret->mac, sizeof(ret->mac), sizeof(ret->mac));
 	return got(&q, e);
@@ -607,6 +624,24 @@ static enum attest_status plain(struct keyd_db *d, enum statement which, struct 
 	uint64_t rows;
 
 	return run(&q, &rows, e);
+}
+
+static enum attest_status key_add(struct keyd_db *d, const struct keyd_key_row *before,
+				  const struct keyd_key_row *r, struct attest_error *e)
+{
+	enum attest_status s = plain(d, BEGIN, e);
+
+	if (s != ATTEST_OK)
+		return s;
+	if (before)
+		s = key_succeed(d, before, e);
+	if (s == ATTEST_OK)
+		s = key_insert(d, r, e);
+	if (s == ATTEST_OK)
+		s = plain(d, COMMIT, e);
+	if (s != ATTEST_OK)
+		(void)!plain(d, ROLLBACK, NULL); /* it may be over already */
+	return s;
 }
 
 static enum attest_status key_revoke(struct keyd_db *d, const struct keyd_name *name,

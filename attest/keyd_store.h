@@ -102,7 +102,8 @@ __attribute__((warn_unused_result)) enum keyd_answer
 keyd_store_attest(struct keyd_store *s, const struct keyd_attest *in, struct keyd_verify *ret,
 		  struct attest_error *reterr);
 /* The verdict on the session that keyd_store_attest gave to a verifier; NULL: there is none,
- * for the reason `why`. Logged before it is answered, whatever it is. */
+ * for the reason `why`, and the answer is KEYD_FAILED. Logged before it is answered, whatever it
+ * is. */
 __attribute__((warn_unused_result)) enum keyd_answer
 keyd_store_attested(struct keyd_store *s, const uint8_t session[static KEYD_SESSION],
 		    const struct keyd_verdict *verdict, const char *why,

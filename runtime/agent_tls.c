@@ -224,6 +224,7 @@ static bool set_rules(struct agent_tls *t)
 static bool set_name(struct agent_tls *t)
 {
 	X509_VERIFY_PARAM *p = SSL_get0_param(t->ssl);
+	char host[sizeof(t->to->host)]; /* OpenSSL copies it, but does not take it const */
 
 	X509_VERIFY_PARAM_set_depth(p, CHAIN_DEPTH);
 	X509_VERIFY_PARAM_set_hostflags(p, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
@@ -232,8 +233,9 @@ static bool set_name(struct agent_tls *t)
 		return false;
 	if (t->to->is_address)
 		return X509_VERIFY_PARAM_set1_ip_asc(p, t->to->host);
-	return X509_VERIFY_PARAM_set1_host(p, t->to->host, 0) &&
-	       SSL_set_tlsext_host_name(t->ssl, t->to->host);
+	memcpy(host, t->to->host, sizeof(host));
+	return X509_VERIFY_PARAM_set1_host(p, host, 0) &&
+	       SSL_set_tlsext_host_name(t->ssl, host);
 }
 
 static bool set_up(struct agent_tls *t)

@@ -86,7 +86,7 @@ static const struct verb verbs[] = {
 #define VERBS (sizeof(verbs) / sizeof(*verbs))
 
 /* Programs of that name form that are not for people to type. */
-static const char *const inner[] = { "agent", "clerk", "guest", "keeper" };
+static const char *const inner[] = { "agent", "clerk", "guest", "keeper", "proxy" };
 
 static void print_help(FILE *to)
 {

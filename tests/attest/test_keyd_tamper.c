@@ -162,6 +162,9 @@ static void every_part_of_a_row_is_marked(void **state)
 	k.uses = 2;
 	k.uses_max = 1;
 	assert_int_equal(keyd_key_check(r, &k, NULL), ATTEST_REFUSED);
+	k.uses_max = 0;
+	k.successor = 2;
+	assert_int_equal(keyd_key_check(r, &k, NULL), ATTEST_REFUSED);
 	assert_int_equal(keyd_policy_mark(r, &p), ATTEST_OK);
 	p.generation++;
 	assert_int_equal(keyd_policy_check(r, &p, NULL), ATTEST_REFUSED);
@@ -251,6 +254,7 @@ static void what_belongs_elsewhere_does_not_come_out(void **state)
 		"UPDATE key SET uses_max = 1000 WHERE version = 2",
 		"UPDATE key SET version = 9 WHERE version = 1 AND tag = 'data-key' AND tenant ="
 		" 'acme'",
+		"DELETE FROM key WHERE version = 2",
 		/* policies */
 		"UPDATE policy SET text = CAST('allow all' AS BLOB) WHERE tenant = 'acme'",
 		"UPDATE policy SET generation = 99 WHERE tenant = 'acme' AND version = 1",
@@ -360,6 +364,7 @@ static void a_flipped_byte_yields_the_key_or_nothing(void **state)
 
 	set_scene(&c, *state);
 	keyd_store_close(*state); /* the write-ahead log goes into the file */
+	*state = NULL;
 	snprintf(path, sizeof(path), "%s/store.db", keyd_top);
 	bytes = load_path(path, &len);
 	assert_true(try_database(&c, bytes, len));
