@@ -152,7 +152,7 @@ static enum policy_status take_all(const struct setting *table, const struct nod
 enum policy_status settings_parse(const char *name, const char *text, size_t len,
 				  const struct setting *table, struct policy_error *reterr)
 {
-	struct arena arena = { NULL };
+	struct arena arena = { .blocks = NULL };
 	struct node *root = NULL;
 	enum policy_status status = yaml_read(text, len, &arena, &root, reterr);
 
