@@ -270,7 +270,7 @@ static void say_ready(const struct inside_spec *spec, int master, int program,
 		fds[n++] = program;
 	m->kind = INSIDE_READY;
 	m->noswap = spec->mounts->noswap;
-	m->measured = spec->mounts->measured;
+	m->measured = spec->mounts->copy != 0;
 	memcpy(m->digest, spec->mounts->digest, sizeof(m->digest));
 	if (!inside_send(spec->sock, m, fds, n))
 		_exit(EXIT_REFUSED);

@@ -68,7 +68,7 @@ static void doubt_late_wipes(const struct keeper *k, struct reaper_result *proce
 static bool scrub(struct keeper *k, struct receipt *r)
 {
 	struct reaper_result processes;
-	bool wiped = true;
+	bool wiped;
 
 	scrubbing_begin(r, k->plan->held, k->plan->kernel, k->ran || k->agent_ran);
 	if (r->ran) {
@@ -76,12 +76,14 @@ static bool scrub(struct keeper *k, struct receipt *r)
 		doubt_late_wipes(k, &processes);
 		scrubbing_processes(r, &processes);
 		fault_point("scrub.processes");
-		wiped = scrubbing_tmpfs(r, k->launcher.tmpfs, k->launcher.n_tmpfs);
-		fault_point("scrub.tmpfs");
-		scrubbing_ring(r, k->ring);
 	} else {
 		scrubbing_never_ran(r);
 	}
+	/* A copied root has the tenant's bytes before any of its code runs. */
+	wiped = scrubbing_tmpfs(r, k->launcher.tmpfs, k->launcher.n_tmpfs);
+	fault_point("scrub.tmpfs");
+	if (r->ran)
+		scrubbing_ring(r, k->ring);
 	scrub_kernel(k, r);
 	return wiped;
 }

@@ -307,19 +307,17 @@ static enum runtime_status fill_copy(struct mounts *m, int source, uint64_t byte
 	struct attest_error ae = { .what = "" };
 	uid_t first = ids->range ? ids->first : geteuid();
 	enum runtime_status s;
+	int copy = make_tmpfs(ids, bytes, 0755, SAFE, &m->noswap);
 
-	m->root = make_tmpfs(ids, bytes, 0755, SAFE, &m->noswap);
-	if (m->root < 0)
+	if (copy < 0)
 		return fail(e, "/", "cannot make the root's tmpfs");
-	s = rootfs_copy(source, m->root, first, ids->range, e);
-	if (s != RUNTIME_OK)
-		return s;
-	if (tree_digest(m->root, first, m->digest, &ae) != ATTEST_OK)
-		return runtime_fail(e, RUNTIME_SYSTEM, ae.where, ae.hint, "%s", ae.what);
-	m->measured = true;
-	return set_attr(m->root, SAFE | MOUNT_ATTR_RDONLY, false) < 0
-		       ? fail(e, "/", "cannot make the root read-only")
-		       : RUNTIME_OK;
+	m->copy = m->n_tmpfs;
+	m->tmpfs_target[m->n_tmpfs] = "/";
+	m->tmpfs[m->n_tmpfs++] = copy;
+	s = rootfs_copy(source, copy, first, ids->range, e);
+	if (s == RUNTIME_OK && tree_digest(copy, first, m->digest, &ae) != ATTEST_OK)
+		s = runtime_fail(e, RUNTIME_SYSTEM, ae.where, ae.hint, "%s", ae.what);
+	return s;
 }
 
 static enum runtime_status prepare_copy(struct mounts *m, const struct policy_plan *plan,
@@ -388,10 +386,10 @@ static enum runtime_status add_tmpfs(struct mounts *m, const struct mounts_ids *
 {
 	int fd;
 
-	if (m->n_tmpfs == MOUNTS_TMPFS - 1)
+	if (m->n_tmpfs == MOUNTS_TMPFS - 2)
 		return runtime_fail(e, RUNTIME_REFUSED, target, "name fewer",
 				    "a sandbox has at most %u tmpfs mounts of its own",
-				    MOUNTS_TMPFS - 2);
+				    MOUNTS_TMPFS - 3);
 	fd = make_tmpfs(ids, bytes, mode, attr, &m->noswap);
 	if (fd < 0)
 		return fail(e, target, "cannot make a tmpfs");
@@ -461,18 +459,21 @@ enum runtime_status mounts_prepare(const struct policy_plan *plan, const struct 
 				   struct mounts *ret, struct runtime_error *reterr)
 {
 	struct mounts m;
-	enum runtime_status s;
+	enum runtime_status s = RUNTIME_OK;
 
 	mounts_init(&m);
-	s = plan->rootfs_copy ? prepare_copy(&m, plan, ids, reterr)
-	    : plan->rootfs[0] ? prepare_rootfs(&m, plan, ids, reterr)
-			      : prepare_host_view(&m, ids, reterr);
+	if (plan->rootfs[0] && !plan->rootfs_copy)
+		s = prepare_rootfs(&m, plan, ids, reterr);
+	else if (!plan->rootfs[0])
+		s = prepare_host_view(&m, ids, reterr);
 	if (s == RUNTIME_OK)
 		s = prepare_devices(&m, reterr);
 	if (s == RUNTIME_OK)
 		s = add_tmpfs(&m, ids, "/tmp", plan->limits.tmpfs, 0755, DATA, reterr);
 	if (s == RUNTIME_OK)
 		s = prepare_mounts(&m, plan, ids, reterr);
+	if (s == RUNTIME_OK && plan->rootfs_copy)
+		s = prepare_copy(&m, plan, ids, reterr);
 	if (s == RUNTIME_OK && plan->n_keys)
 		s = prepare_keys(&m, reterr);
 	if (s == RUNTIME_OK)
@@ -802,6 +803,8 @@ static enum runtime_status mount_memory(int root, const struct policy_plan *plan
 			close(fds[i]);
 	}
 	for (size_t i = 1; i < m->n_tmpfs - m->keys && s == RUNTIME_OK; i++) {
+		if (i == m->copy)
+			continue;
 		if (attach_making(m->tmpfs[i], root, m->tmpfs_target[i], false) < 0)
 			s = fail_target(e, m->tmpfs_target[i]);
 		else if (fchownat(m->tmpfs[i], "", plan->process.uid, plan->process.gid,
@@ -952,23 +955,36 @@ static enum runtime_status enter_root(struct runtime_error *e)
 	return RUNTIME_OK;
 }
 
+/* Only an attached mount, or a folder of one, can be cloned on kernels before 6.15. On the
+ * old root's /dev they leave with the old root, and their descriptors keep the memory. */
+static enum runtime_status attach_for_views(struct mounts *m, struct runtime_error *e)
+{
+	const size_t shown[] = { 0, m->copy, m->keys ? m->n_tmpfs - 1 : 0 };
+
+	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
+		if ((i == 0 || shown[i] != 0) &&
+		    move_mount(m->tmpfs[shown[i]], "", AT_FDCWD, "/dev",
+			       MOVE_MOUNT_F_EMPTY_PATH) < 0)
+			return fail(e, "/dev", "cannot attach a memory file system");
+	if (m->copy)
+		m->root = clone_tree(m->tmpfs[m->copy], "", SAFE | MOUNT_ATTR_RDONLY, false);
+	return m->root < 0 ? fail(e, "/", "cannot show the root's copy") : RUNTIME_OK;
+}
+
 enum runtime_status mounts_enter(const struct policy_plan *plan, const struct mounts_ids *ids,
 				 struct mounts *m, bool terminal, int *ret_master,
 				 int *ret_slave, struct runtime_error *reterr)
 {
 	struct mount_attr private = { .propagation = MS_PRIVATE };
 	enum runtime_status s = RUNTIME_OK;
-	int root = m->root;
+	int root;
 
 	if (mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &private, sizeof(private)) < 0)
 		return fail(reterr, "/", "cannot make the mounts private");
-	/* Only an attached mount's folders can be cloned on kernels before 6.15. On the old
-	 * root's /dev it leaves with the old root, and its descriptor keeps the memory. */
-	if (move_mount(m->tmpfs[0], "", AT_FDCWD, "/dev", MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		return fail(reterr, "/dev", "cannot attach the memory file system");
-	if (m->keys && move_mount(m->tmpfs[m->n_tmpfs - 1], "", AT_FDCWD, "/proc",
-				  MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		return fail(reterr, "/proc", "cannot attach the keys' ramfs");
+	s = attach_for_views(m, reterr);
+	if (s != RUNTIME_OK)
+		return s;
+	root = m->root;
 	if (move_mount(root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return fail(reterr, "/", "cannot attach the new root");
 	if (fchdir(root) < 0)

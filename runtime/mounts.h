@@ -14,6 +14,9 @@
  * nodes and an own devpts, /proc with process folders only, and one size-limited tmpfs
  * whose folders are /tmp, /run, /dev/shm and the home. Everything but those is read-only.
  *
+ * A root that is the session's own copy of a folder is a tmpfs, too: a read-only view of it
+ * becomes /, and whoever holds its descriptor wipes it at the end.
+ *
  * A session with keys has a ramfs more, which no kernel ever swaps: inside it is a read-only
  * view at POLICY_CREDENTIALS, outside whoever holds its descriptor writes the keys there.
  */
@@ -23,7 +26,7 @@
 #include "policy/policy.h"
 #include "runtime/runtime.h"
 
-#define MOUNTS_TMPFS 6 /* the session's own, at most four of the policy, the keys' */
+#define MOUNTS_TMPFS 7 /* the session's own, at most four of the policy, a root, the keys' */
 #define MOUNTS_VIEWS 48
 
 /* host ids that the sandbox's ids start at */
@@ -39,16 +42,16 @@ struct mounts_view {
 };
 
 struct mounts {
-	int root;                /* detached mount that becomes / */
+	int root;                /* detached mount that becomes /; -1: a view of tmpfs[copy] */
 	bool skeleton;           /* it is our tmpfs: folders are made as needed */
 	int tmpfs[MOUNTS_TMPFS]; /* [0] is the session's own; kept open by who holds memory */
 	const char *tmpfs_target[MOUNTS_TMPFS];
 	uint64_t tmpfs_attr[MOUNTS_TMPFS];
 	size_t n_tmpfs;
-	bool keys;     /* the last of them is the keys' ramfs */
-	bool measured; /* the root is the session's own copy, and `digest` is of it */
-	uint8_t digest[TREE_DIGEST];
-	bool noswap; /* all of tmpfs were made so */
+	bool keys;   /* the last of them is the keys' ramfs */
+	size_t copy; /* which of them is the session's own copy of its root; 0: none */
+	uint8_t digest[TREE_DIGEST]; /* of that copy */
+	bool noswap;                 /* all of tmpfs were made so */
 	struct mounts_view views[MOUNTS_VIEWS];
 	size_t n_views;
 };

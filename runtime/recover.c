@@ -200,7 +200,7 @@ static bool scrub_held(struct work *w, struct receipt *r)
 			ring = w->taken.fds[i];
 	}
 	scrubbing_ring(r, ring);
-	if (n > 0)
+	if (n > 0 || !r->ran)
 		return scrubbing_tmpfs(r, mounts, n);
 	keep_line(r, w->journal, PLACE_TMPFS);
 	return true;
@@ -228,16 +228,16 @@ static void scrub_kernel(struct work *w, struct receipt *r, bool old)
 static bool scrub(struct work *w, struct receipt *r, bool old)
 {
 	const struct journal_begin *b = &w->journal->begin;
-	bool wiped = true;
+	bool wiped;
 
 	scrubbing_begin(r, b->held, b->kernel, journal_begun(w->journal));
 	if (r->ran) {
 		keep_line(r, w->journal, PLACE_ANONYMOUS);
 		keep_line(r, w->journal, PLACE_SHARED);
-		wiped = scrub_held(w, r);
 	} else {
 		scrubbing_never_ran(r);
 	}
+	wiped = scrub_held(w, r);
 	scrub_kernel(w, r, old);
 	return wiped;
 }

@@ -62,9 +62,7 @@ void scrubbing_never_ran(struct receipt *r)
 	static const struct {
 		enum place place;
 		enum receipt_assurance worth;
-	} held[] = { { PLACE_ANONYMOUS, RECEIPT_WIPED },
-		     { PLACE_SHARED, RECEIPT_VERIFIED },
-		     { PLACE_TMPFS, RECEIPT_VERIFIED } };
+	} held[] = { { PLACE_ANONYMOUS, RECEIPT_WIPED }, { PLACE_SHARED, RECEIPT_VERIFIED } };
 	const struct scrub_result nothing = { 0 };
 
 	for (size_t i = 0; i < sizeof(held) / sizeof(held[0]); i++)
@@ -116,8 +114,12 @@ bool scrubbing_tmpfs(struct receipt *r, const int *mounts, size_t n)
 			first = e;
 		}
 	}
-	snprintf(method, sizeof(method), "every file zeroed (%s) and read back",
-		 scrub_method());
+	if (n > 0)
+		snprintf(method, sizeof(method), "every file zeroed (%s) and read back",
+			 scrub_method());
+	else
+		snprintf(method, sizeof(method),
+			 "no memory file system of it was left to wipe");
 	scrubbing_add(r, PLACE_TMPFS, RECEIPT_VERIFIED, method, &done, worst, &first);
 	return worst == MEMSCRUB_OK && done.failed == 0;
 }

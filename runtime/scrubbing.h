@@ -22,7 +22,8 @@ void scrubbing_add(struct receipt *r, enum place p, enum receipt_assurance good,
 /* A line that says that nothing was done, and why. */
 void scrubbing_none(struct receipt *r, enum place p, const char *why);
 
-/* Of a session in which nothing of the tenant's ran: nothing was there to wipe. */
+/* Of a session in which nothing of the tenant's ran: no process had memory to wipe. Its file
+ * systems are another matter: a copied root may be among them. */
 void scrubbing_never_ran(struct receipt *r);
 /* What was done at the exit stops, and to what outlived them. */
 void scrubbing_processes(struct receipt *r, const struct reaper_result *done);

@@ -227,6 +227,7 @@ static void what_never_ran_left_nothing_to_wipe(void **state)
 	(void)state;
 	scrubbing_begin(&r, POLICY_HELD_WIPED, POLICY_KERNEL_NONE, false);
 	scrubbing_never_ran(&r);
+	assert_true(scrubbing_tmpfs(&r, NULL, 0));
 	scrubbing_no_kernel(&r, "not known");
 	same_words(&r, "wiped/none");
 	assert_true(receipt_clean(&r));
