@@ -501,26 +501,32 @@ static void another_root_key_is_refused(void **state)
 	*state = sample_store_open();
 }
 
-static void a_log_that_was_removed_stops_releases(void **state)
+static void a_log_that_was_removed_stops_attestations_and_releases(void **state)
 {
+	const struct keyd_verdict v = good_verdict("acme");
+	struct client c = { NULL }, late = { NULL };
 	struct keyd_done done;
-	struct client c = { NULL };
 	char path[128];
 
 	push_policy(*state, "acme", "allow");
 	put_key(*state, DATA, CANARY, 0);
 	client_begin(&c, *state, "acme");
+	client_auth(&late, *state);
+	assert_int_equal(client_attest(&late, *state), KEYD_OK);
 	keyd_store_close(*state);
 	snprintf(path, sizeof(path), "%s/log", keyd_top);
 	sample_rmtree(path);
 	*state = sample_store_open();
 	assert_non_null(keyd_store_trouble(*state));
 	client_gets_none(&c, *state, DATA, KEYD_FAILED);
+	assert_int_equal(client_verdict(&late, *state, &v), KEYD_FAILED);
+	client_gets_none(&late, *state, DATA, KEYD_NO_SESSION);
 	assert_int_equal(try_put(*state, KEYD_KEY_PUT, "acme/a/b", "x", 0), KEYD_FAILED);
 	/* What takes away works all the same. */
 	assert_int_equal(try_revoke(*state, DATA, &done), KEYD_OK);
 	assert_int_equal(done.logged, 0);
 	client_free(&c);
+	client_free(&late);
 }
 
 int main(void)
@@ -553,7 +559,7 @@ int main(void)
 		STORE_TEST(files_are_for_the_owner_alone),
 		STORE_TEST(a_store_is_made_once),
 		STORE_TEST(another_root_key_is_refused),
-		STORE_TEST(a_log_that_was_removed_stops_releases),
+		STORE_TEST(a_log_that_was_removed_stops_attestations_and_releases),
 	};
 
 	return cmocka_run_group_tests_name("keyd_store", tests, NULL, NULL);
