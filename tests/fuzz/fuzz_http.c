@@ -60,15 +60,26 @@ static char *text_of(struct span s)
 	return s.len ? strndup(s.at, s.len) : strdup("");
 }
 
-/* The same fields as a head of ours, which reads back as it was. */
+static void check_written(const char *text, size_t len, const struct http_head *h)
+{
+	enum http_progress p = HTTP_MORE;
+	size_t used;
+	struct http_reader *r =
+		read_in_pieces(HTTP_REQUESTS, (const uint8_t *)text, len, len, &p, &used);
+
+	if (p != HTTP_DONE || used != len || !span_equal(http_read_head(r)->path, h->path))
+		abort();
+	http_reader_free(r);
+}
+
+/* The same fields as a head of ours, which reads back as it was; one field more, and some
+ * spaces, may come to them. */
 static void check_again(const struct http_head *h)
 {
 	struct http_line lines[HTTP_FIELDS_MAX];
 	char *host = NULL, *path = text_of(h->path), buf[8192];
 	struct http_call c = { .method = h->method, .target = path, .lines = lines };
-	enum http_progress p = HTTP_MORE;
-	struct http_reader *r;
-	size_t len = 0, used;
+	size_t len = 0;
 
 	for (size_t i = 0; i < h->n_fields; i++) {
 		char *name = text_of(h->fields[i].name), *value = text_of(h->fields[i].value);
@@ -90,10 +101,8 @@ static void check_again(const struct http_head *h)
 	c.type = h->method == HTTP_POST || h->method == HTTP_PUT ? "a/b" : NULL;
 	if (!http_write_call(&c, buf, sizeof(buf), &len))
 		abort();
-	r = read_in_pieces(HTTP_REQUESTS, (uint8_t *)buf, len, len, &p, &used);
-	if (p != HTTP_DONE || used != len || !span_equal(http_read_head(r)->path, h->path))
-		abort();
-	http_reader_free(r);
+	if (len <= limits.head && h->n_fields + 2 <= HTTP_FIELDS_MAX)
+		check_written(buf, len, h);
 	for (size_t i = 0; i < c.n_lines; i++) {
 		free((char *)(uintptr_t)lines[i].name);
 		free((char *)(uintptr_t)lines[i].value);
