@@ -741,6 +741,11 @@ static void other_clauses_hold_as_well(void **state)
 	accepted(TIER_AFFIRMING);
 	a.policy = "classes: [sandbox]\naccept: []\ninit_on_free: { equals: false }\n";
 	refused_by(CHECK_GUEST_POLICY);
+	/* A filter is no part of a plan: it may be asked for by itself. */
+	a.policy = "classes: [sandbox]\naccept: []\nfilter_digest: { equals: \"" HEX22 "\" }\n";
+	accepted(TIER_AFFIRMING);
+	a.facts.filter[31] ^= 1;
+	refused_by(CHECK_GUEST_POLICY);
 	end();
 }
 

@@ -80,7 +80,7 @@ static void add_forms(const uint8_t *s, size_t len)
 	hex_print(s, len, at);
 	at = new_form("hexadecimal", 2 * len);
 	for (size_t i = 0; i < 2 * len; i++)
-		at[i] = "0123456789ABCDEF"[s[i / 2] >> (i % 2 ? 0 : 4) & 15];
+		at[i] = "0123456789ABCDEF"[(i % 2 ? s[i / 2] : s[i / 2] >> 4) & 15];
 	for (size_t shift = 0; shift < 3; shift++) {
 		add_base64(s + shift, len - shift, "+/");
 		add_base64(s + shift, len - shift, "-_");
