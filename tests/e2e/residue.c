@@ -63,7 +63,7 @@ static void add_base64(const uint8_t *s, size_t len, const char *last_two)
 		for (int shift = 18; shift >= 0; shift -= 6) {
 			uint32_t six = group >> shift & 63;
 
-			*at++ = six < 62 ? letters[six] : last_two[six - 62];
+			*at++ = (char)(six < 62 ? letters[six] : last_two[six - 62]);
 		}
 	}
 }
