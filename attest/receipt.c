@@ -52,7 +52,7 @@ enum receipt_assurance receipt_worth(const struct receipt *r, enum receipt_group
 
 bool receipt_line_meets(const struct receipt *r, const struct receipt_line *l)
 {
-	static const char *const objects[] = { "shared memory", "tmpfs" };
+	static const char *const objects[] = { "shared memory", "tmpfs", "credential memory" };
 	enum receipt_assurance least = r->minima[l->group];
 
 	/* An object can outlive whoever wiped it through his own mapping. */

@@ -97,8 +97,10 @@ static void add_line(struct receipt *r, const struct journal *j, enum place p)
 	struct receipt_line *l = &r->lines[r->n_lines];
 
 	if (!place_find(j, p, l)) {
-		if (p == PLACE_RING)
-			return; /* only a detached session has one */
+		if (p == PLACE_RING) /* only a detached session has one */
+			return;
+		if (p == PLACE_CREDENTIALS && !journal_fact(j, "keys"))
+			return;
 		*l = (struct receipt_line){ .group = place_group(p) };
 		snprintf(l->place, sizeof(l->place), "%s", place_str(p));
 		snprintf(l->method, sizeof(l->method),

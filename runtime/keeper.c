@@ -94,6 +94,13 @@ const char *keeper_beside(const char *name)
 	return path;
 }
 
+size_t keeper_keys_at(const struct keeper *k)
+{
+	size_t n = k->launcher.n_tmpfs;
+
+	return n > 0 && k->plan->n_keys > 0 ? n - 1 : n;
+}
+
 enum runtime_status keeper_hold(struct keeper *k, struct runtime_error *e)
 {
 	const struct {
@@ -109,7 +116,9 @@ enum runtime_status keeper_hold(struct keeper *k, struct runtime_error *e)
 		if (own[i].fd >= 0)
 			s = clerk_hold(k->clerk, k->id, own[i].slot, own[i].fd, e);
 	for (size_t i = 0; i < k->launcher.n_tmpfs && s == RUNTIME_OK; i++)
-		s = clerk_hold(k->clerk, k->id, WIRE_SLOT_TMPFS, k->launcher.tmpfs[i], e);
+		s = clerk_hold(k->clerk, k->id,
+			       i < keeper_keys_at(k) ? WIRE_SLOT_TMPFS : WIRE_SLOT_KEYS,
+			       k->launcher.tmpfs[i], e);
 	if (s != RUNTIME_OK) {
 		if (k->clerk >= 0)
 			close(k->clerk);

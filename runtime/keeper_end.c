@@ -64,6 +64,17 @@ static void doubt_late_wipes(const struct keeper *k, struct reaper_result *proce
 			 (unsigned long long)(processes->killed_ns / 1000000));
 }
 
+/* A copied root has the tenant's bytes before any of its code runs. */
+static bool scrub_files(const struct keeper *k, struct receipt *r)
+{
+	const size_t keys = keeper_keys_at(k);
+	bool wiped = scrubbing_files(r, PLACE_TMPFS, k->launcher.tmpfs, keys);
+
+	if (keys < k->launcher.n_tmpfs)
+		wiped &= scrubbing_files(r, PLACE_CREDENTIALS, &k->launcher.tmpfs[keys], 1);
+	return wiped;
+}
+
 /* False: something that could not be wiped stays held. */
 static bool scrub(struct keeper *k, struct receipt *r)
 {
@@ -79,8 +90,7 @@ static bool scrub(struct keeper *k, struct receipt *r)
 	} else {
 		scrubbing_never_ran(r);
 	}
-	/* A copied root has the tenant's bytes before any of its code runs. */
-	wiped = scrubbing_tmpfs(r, k->launcher.tmpfs, k->launcher.n_tmpfs);
+	wiped = scrub_files(k, r);
 	fault_point("scrub.tmpfs");
 	if (r->ran)
 		scrubbing_ring(r, k->ring);

@@ -72,6 +72,8 @@ keeper_start(struct keeper *k, struct runtime_error *reterr);
 /* Gives the clerk duplicates of everything that must outlive a keeper. */
 __attribute__((warn_unused_result)) enum runtime_status
 keeper_hold(struct keeper *k, struct runtime_error *reterr);
+/* Where the file system with the session's keys is among launcher.tmpfs: the last, or none. */
+size_t keeper_keys_at(const struct keeper *k);
 /* From STOPPING on a failed write is kept in memory by the journal and never stops us. */
 void keeper_move(struct keeper *k, enum session_event ev, const char *why);
 /* The step is entered in the audit log, durably. A clerk that died is started again. */

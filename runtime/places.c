@@ -13,6 +13,7 @@ static const struct {
 	[PLACE_ANONYMOUS] = { "scrub.anonymous", "anonymous memory", RECEIPT_HELD },
 	[PLACE_SHARED] = { "scrub.shared", "shared memory", RECEIPT_HELD },
 	[PLACE_TMPFS] = { "scrub.tmpfs", "tmpfs", RECEIPT_HELD },
+	[PLACE_CREDENTIALS] = { "scrub.credentials", "credential memory", RECEIPT_HELD },
 	[PLACE_RING] = { "scrub.ring", "output ring", RECEIPT_HELD },
 	[PLACE_EXECVE] = { "scrub.kernel", "memory replaced by execve", RECEIPT_KERNEL },
 	[PLACE_FREED] = { "scrub.kernel", "pages freed while running", RECEIPT_KERNEL },

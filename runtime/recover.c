@@ -187,23 +187,35 @@ static void keep_line(struct receipt *r, const struct journal *j, enum place p)
 			       "memory, and nobody wiped it");
 }
 
+/* What the clerk held of one place; else what was known of it before. */
+static bool scrub_files(struct work *w, struct receipt *r, enum place p, enum wire_slot slot)
+{
+	int mounts[WIRE_FDS];
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->taken.n; i++)
+		if (w->taken.slots[i] == slot)
+			mounts[n++] = w->taken.fds[i];
+	if (n == 0 && p == PLACE_CREDENTIALS && !journal_fact(w->journal, "keys"))
+		return true; /* a session without keys */
+	if (n > 0 || !r->ran)
+		return scrubbing_files(r, p, mounts, n);
+	keep_line(r, w->journal, p);
+	return true;
+}
+
 /* False: something that could not be wiped stays held. */
 static bool scrub_held(struct work *w, struct receipt *r)
 {
-	int mounts[WIRE_FDS], ring = -1;
-	size_t n = 0;
+	int ring = -1;
+	bool wiped;
 
-	for (size_t i = 0; i < w->taken.n; i++) {
-		if (w->taken.slots[i] == WIRE_SLOT_TMPFS)
-			mounts[n++] = w->taken.fds[i];
-		else if (w->taken.slots[i] == WIRE_SLOT_RING)
+	for (size_t i = 0; i < w->taken.n; i++)
+		if (w->taken.slots[i] == WIRE_SLOT_RING)
 			ring = w->taken.fds[i];
-	}
 	scrubbing_ring(r, ring);
-	if (n > 0 || !r->ran)
-		return scrubbing_tmpfs(r, mounts, n);
-	keep_line(r, w->journal, PLACE_TMPFS);
-	return true;
+	wiped = scrub_files(w, r, PLACE_TMPFS, WIRE_SLOT_TMPFS);
+	return scrub_files(w, r, PLACE_CREDENTIALS, WIRE_SLOT_KEYS) && wiped;
 }
 
 static void scrub_kernel(struct work *w, struct receipt *r, bool old)
@@ -456,7 +468,7 @@ static enum runtime_status worth_another_try(struct work *w, bool *ret)
 	if (!worth && now == SESSION_QUARANTINED && w->observer->clerk >= 0)
 		s = clerk_take(w->observer->clerk, w->id, &held, &w->done.error);
 	for (size_t i = 0; i < held.n; i++)
-		worth |= held.slots[i] == WIRE_SLOT_TMPFS;
+		worth |= held.slots[i] == WIRE_SLOT_TMPFS || held.slots[i] == WIRE_SLOT_KEYS;
 	give_back(&held);
 	*ret = worth;
 	return s;

@@ -99,7 +99,7 @@ void scrubbing_processes(struct receipt *r, const struct reaper_result *done)
 			&shared, MEMSCRUB_OK, &done->why);
 }
 
-bool scrubbing_tmpfs(struct receipt *r, const int *mounts, size_t n)
+bool scrubbing_files(struct receipt *r, enum place p, const int *mounts, size_t n)
 {
 	struct memscrub_error first = { .what = "" }, e;
 	struct scrub_result done = { 0 };
@@ -120,7 +120,7 @@ bool scrubbing_tmpfs(struct receipt *r, const int *mounts, size_t n)
 	else
 		snprintf(method, sizeof(method),
 			 "no memory file system of it was left to wipe");
-	scrubbing_add(r, PLACE_TMPFS, RECEIPT_VERIFIED, method, &done, worst, &first);
+	scrubbing_add(r, p, RECEIPT_VERIFIED, method, &done, worst, &first);
 	return worst == MEMSCRUB_OK && done.failed == 0;
 }
 

@@ -27,9 +27,9 @@ void scrubbing_none(struct receipt *r, enum place p, const char *why);
 void scrubbing_never_ran(struct receipt *r);
 /* What was done at the exit stops, and to what outlived them. */
 void scrubbing_processes(struct receipt *r, const struct reaper_result *done);
-/* The session's memory file systems, by their mounts' descriptors. False: some of it could
+/* Memory file systems of one place, by their mounts' descriptors. False: some of it could
  * not be wiped and stays held. */
-bool scrubbing_tmpfs(struct receipt *r, const int *mounts, size_t n);
+bool scrubbing_files(struct receipt *r, enum place p, const int *mounts, size_t n);
 /* The ring stays, for `cordon logs`. */
 void scrubbing_ring(struct receipt *r, int ring);
 /* What only the kernel reaches: what it does by itself, or, where the policy wants it, a

@@ -60,6 +60,7 @@ enum wire_slot {
 	WIRE_SLOT_TMPFS,    /* mount descriptor of the session's memory file system */
 	WIRE_SLOT_RING,     /* memfd of a detached session's output */
 	WIRE_SLOT_UIDS,     /* file whose lock reserves the session's user ids */
+	WIRE_SLOT_KEYS,     /* mount descriptor of the file system with its keys */
 	WIRE_SLOTS,
 };
 
