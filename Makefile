@@ -1,8 +1,8 @@
 # Cordon: one Makefile, no recursion, a build folder per variant.
 #
 #   make                 programs and libraries, in build/release
-#   make check           the quick tests of the release build (under 3 minutes); FULL=1
-#                        searches a guest's memory as well
+#   make check           the quick tests of the release build; FULL=1 searches a guest's
+#                        memory and kills the key service at each step as well
 #   make check VARIANT=asan   parsers and codecs under ASan and UBSan
 #   make fuzz            libFuzzer on every target, FUZZ_SECONDS each (clang)
 #   make lint            clang-format, clang-tidy, cppcheck, gcc -fanalyzer, shellcheck
@@ -79,8 +79,8 @@ FORENSIC   := $(patsubst %.c,$(O)/%,$(wildcard tests/forensic/*.c))
 FUZZERS    := $(patsubst %.c,$(O)/%,$(wildcard tests/fuzz/fuzz_*.c))
 PEERS      := $(patsubst %.c,$(O)/%,$(wildcard tests/e2e/*.c))
 BENCHES    := $(patsubst %.c,$(O)/%,$(wildcard tests/bench/*.c))
-# FULL=1 adds what boots a kernel of its own.
-E2E_TESTS  := $(filter-out $(if $(FULL),,tests/e2e/test_forensic),$(wildcard tests/e2e/test_*))
+# FULL=1 adds what boots a kernel of its own, or kills and starts anew for a minute.
+E2E_TESTS  := $(filter-out $(if $(FULL),,tests/e2e/test_forensic tests/e2e/test_key_crash),$(wildcard tests/e2e/test_*))
 MAN_PAGES  := $(wildcard $(foreach m,$(MODULES),$(m)/man/*.[1-8]))
 
 .PHONY: all programs tests check fuzz lint format layers bench install uninstall clean FORCE
