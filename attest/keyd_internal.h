@@ -27,10 +27,10 @@ struct keyd_store {
 	struct keyd_db *db;
 	struct keyd_root *root;
 	struct keyd_log *log;
-	uint8_t *token_key;   /* guarded: PKCS #8 */
-	uint64_t log_seen;    /* entries that the database remembers */
-	int64_t forbidden_at; /* when it was last logged that somebody may not */
-	uint64_t forbidden;   /* who came since then */
+	struct keyd_token_key *token_key; /* guarded */
+	uint64_t log_seen;                /* entries that the database remembers */
+	int64_t forbidden_at;             /* when it was last logged that somebody may not */
+	uint64_t forbidden;               /* who came since then */
 	struct keyd_wire *pack;
 	/* Of the request that is being served. */
 	struct keyd_session_row session;
@@ -58,11 +58,11 @@ keyd_token_make(const struct keyd_store *s, char **ret, struct attest_error *e);
 /* A new token key: PKCS #8 DER in guarded memory. */
 __attribute__((warn_unused_result)) enum attest_status
 keyd_token_key_new(uint8_t **ret, size_t *ret_len, struct attest_error *e);
-/* Its public half as PEM. */
+/* For use, the caller's to guard_free; `pem` gets its public half. */
 #define KEYD_PEM 512u
 __attribute__((warn_unused_result)) enum attest_status
-keyd_token_key_show(const uint8_t *der, char ret[static KEYD_PEM], size_t *ret_len,
-		    struct attest_error *e);
+keyd_token_key_open(const uint8_t *der, size_t len, struct keyd_token_key **ret,
+		    char pem[static KEYD_PEM], size_t *ret_len, struct attest_error *e);
 
 /* The tenant's key: guarded, the caller's to guard_free. */
 __attribute__((warn_unused_result)) enum attest_status keyd_tenant_key(struct keyd_store *s,

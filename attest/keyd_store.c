@@ -231,11 +231,7 @@ static enum attest_status open_token_key(struct keyd_store *s, struct attest_err
 	status = keyd_file_secret(s->config.dirfd, TOKEN_KEY, der, DER_MAX, &len, e);
 	if (status != ATTEST_OK)
 		return status;
-	s->token_key = guard_alloc(len ? len : 1);
-	if (!s->token_key)
-		return keyd_no_memory(TOKEN_KEY, e);
-	memcpy(s->token_key, der, len);
-	status = keyd_token_key_show(s->token_key, pem, &len, e);
+	status = keyd_token_key_open(der, len, &s->token_key, pem, &len, e);
 	if (status == ATTEST_OK)
 		status = keyd_file_show(s->config.dirfd, "token.pub", pem, len, e);
 	return status;
